@@ -1,0 +1,79 @@
+# sources.cmake - the one file list, for CMake, ESP-IDF and firmware makefiles.
+#
+# Plain set()s, one path a line, relative to the project's root. A makefile reads a list with
+#
+#     sed -n '/^set(MIDGE_BASE_SOURCES$/,/^)/s/^ *\(.*\.c\)$/\1/p' cmake/sources.cmake
+
+set(MIDGE_BASE_SOURCES
+    src/base/arena.c
+    src/base/map.c
+    src/base/mem.c
+    src/base/reader.c
+    src/base/timer.c
+    src/base/utf8.c
+    src/base/writer.c
+)
+
+set(MIDGE_CODEC_SOURCES
+    src/codec/ack.c
+    src/codec/connect.c
+    src/codec/control.c
+    src/codec/frame.c
+    src/codec/props.c
+    src/codec/publish.c
+    src/codec/reason.c
+    src/codec/subscribe.c
+)
+
+set(MIDGE_STATE_SOURCES
+    src/state/alias.c
+    src/state/inflight.c
+    src/state/msg.c
+    src/state/queue.c
+    src/state/retain.c
+    src/state/session.c
+    src/state/shared.c
+    src/state/subtree.c
+    src/state/topic.c
+    src/state/will.c
+)
+
+set(MIDGE_BROKER_SOURCES
+    src/broker/broker.c
+    src/broker/conn.c
+    src/broker/connack.c
+    src/broker/deliver.c
+    src/broker/expire.c
+    src/broker/limits.c
+    src/broker/local.c
+    src/broker/login.c
+    src/broker/on_ack.c
+    src/broker/on_connect.c
+    src/broker/on_publish.c
+    src/broker/on_subscribe.c
+    src/broker/quota.c
+    src/broker/replay.c
+    src/broker/route.c
+    src/broker/sys.c
+    src/broker/takeover.c
+)
+
+set(MIDGE_CLIENT_SOURCES
+    src/client/client.c
+)
+
+set(MIDGE_POSIX_SOURCES
+    ports/posix/listen.c
+    ports/posix/log.c
+    ports/posix/loop.c
+    ports/posix/memory.c
+    ports/posix/mosq_broker.c
+    ports/posix/postbox.c
+    ports/posix/sock.c
+)
+
+set(MIDGE_APP_SOURCES
+    app/midge/log.c
+    app/midge/main.c
+    app/midge/options.c
+)

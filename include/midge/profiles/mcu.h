@@ -1,0 +1,7 @@
+/* profiles/mcu.h - 3.1.1 and 5.0 with QoS 2, retained, wills and sessions; no $SYS, shared groups, AUTH. */
+#define MIDGE_SHARED 0
+#define MIDGE_ALIAS_OUT 0
+#define MIDGE_AUTH 0
+#define MIDGE_REASON_STRINGS 0
+#define MIDGE_SYS 0
+#define MIDGE_BOOKS 0

@@ -1,0 +1,12 @@
+/* profiles/tiny.h - 3.1.1, QoS 0, retained messages: the smallest broker that is still one. */
+#define MIDGE_V5 0
+#define MIDGE_MAX_QOS 0
+#define MIDGE_WILL 0
+#define MIDGE_PERSIST 0
+#define MIDGE_SHARED 0
+#define MIDGE_ALIAS_OUT 0
+#define MIDGE_AUTH 0
+#define MIDGE_REASON_STRINGS 0
+#define MIDGE_LOCAL 0
+#define MIDGE_SYS 0
+#define MIDGE_BOOKS 0

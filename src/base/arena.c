@@ -1,0 +1,200 @@
+/* arena.c - one block of the caller's as memory: a bit per 8 bytes, and no header per block.
+ *
+ *     struct arena | map: one bit a granule, 1 = in use | granule 0 | granule 1 | ...
+ *
+ * A block is the lowest run of free granules that is long enough. Freeing clears its bits, so neighbours join by
+ * themselves. Each call takes at most one pass over the map.
+ */
+#include "midge/midge.h"
+
+#include <string.h>
+
+typedef size_t word;
+
+#define GRANULE 8u
+#define WORD_BITS (8 * sizeof(word))
+#define ALL (~(word)0)
+#define ARENA_MIN 1024u
+
+struct arena {
+    size_t granules;
+    size_t low; /* no free granule below this one */
+    word map[]; /* bits past the last granule count as in use */
+};
+
+static size_t granules_of(size_t bytes)
+{
+    return bytes / GRANULE + (bytes % GRANULE != 0);
+}
+
+static size_t map_words(size_t granules)
+{
+    return (granules + WORD_BITS - 1) / WORD_BITS;
+}
+
+static uint8_t *first_granule(const struct arena *a)
+{
+    uintptr_t end = (uintptr_t)(a->map + map_words(a->granules));
+    size_t pad = (size_t)(0 - end) % GRANULE;
+    return (uint8_t *)(a->map + map_words(a->granules)) + pad;
+}
+
+static unsigned lowest_bit(word w)
+{
+    unsigned at = 0;
+    for (unsigned half = WORD_BITS / 2; half > 0; half /= 2) {
+        word low = ((word)1 << half) - 1;
+        if ((w & low) == 0) {
+            w >>= half;
+            at += half;
+        }
+    }
+    return at;
+}
+
+/* First granule in from..to-1 that is in use (flip 0) or free (flip ALL); `to` when there is none. */
+static size_t scan(const struct arena *a, size_t from, size_t to, word flip)
+{
+    if (from >= to)
+        return to;
+    size_t i = from / WORD_BITS;
+    word w = (a->map[i] ^ flip) & ALL << from % WORD_BITS;
+    while (w == 0) {
+        i++;
+        if (i * WORD_BITS >= to)
+            return to;
+        w = a->map[i] ^ flip;
+    }
+    size_t at = i * WORD_BITS + lowest_bit(w);
+    return at < to ? at : to;
+}
+
+/* Lowest run of n free granules; a->granules when there is none. */
+static size_t find(struct arena *a, size_t n)
+{
+    size_t at = a->low = scan(a, a->low, a->granules, ALL);
+    while (n <= a->granules - at) {
+        size_t end = scan(a, at, at + n, 0);
+        if (end == at + n)
+            return at;
+        at = scan(a, end, a->granules, ALL);
+    }
+    return a->granules;
+}
+
+static void mark(struct arena *a, size_t from, size_t n, bool used)
+{
+    while (n > 0) {
+        size_t bit = from % WORD_BITS;
+        size_t count = n < WORD_BITS - bit ? n : WORD_BITS - bit;
+        word mask = ALL >> (WORD_BITS - count) << bit;
+        word *w = &a->map[from / WORD_BITS];
+        *w = used ? *w | mask : *w & ~mask;
+        from += count;
+        n -= count;
+    }
+}
+
+static void release(struct arena *a, size_t at, size_t n)
+{
+    mark(a, at, n, false);
+    if (at < a->low)
+        a->low = at;
+}
+
+static void *take(struct arena *a, size_t at, size_t n)
+{
+    mark(a, at, n, true);
+    return first_granule(a) + at * GRANULE;
+}
+
+static void *arena_alloc(void *user, size_t n)
+{
+    struct arena *a = user;
+    size_t need = granules_of(n);
+    size_t at = find(a, need);
+    return at < a->granules ? take(a, at, need) : NULL;
+}
+
+/* A block that is not wholly in use was freed before or has another size: it stays, since bytes lost do less harm than
+ * bytes owned twice. */
+static bool owned(const struct arena *a, size_t at, size_t n)
+{
+    return at < a->granules && n <= a->granules - at && scan(a, at, at + n, ALL) == at + n;
+}
+
+static size_t index_of(const struct arena *a, const void *p)
+{
+    return (size_t)((const uint8_t *)p - first_granule(a)) / GRANULE;
+}
+
+static void arena_free(void *user, void *p, size_t n)
+{
+    struct arena *a = user;
+    size_t at = index_of(a, p);
+    if (owned(a, at, granules_of(n)))
+        release(a, at, granules_of(n));
+}
+
+/* The old place counts as free while a new one is looked for, so a block may slide over itself. */
+static void *arena_resize(void *user, void *p, size_t old, size_t n)
+{
+    struct arena *a = user;
+    size_t at = index_of(a, p);
+    size_t had = granules_of(old);
+    size_t need = granules_of(n);
+    if (!owned(a, at, had))
+        return NULL;
+    if (need <= had) {
+        release(a, at + need, had - need);
+        return p;
+    }
+    size_t end = at + need;
+    if (end <= a->granules && scan(a, at + had, end, 0) == end)
+        return take(a, at, need);
+    size_t low = a->low;
+    release(a, at, had);
+    size_t to = find(a, need);
+    if (to == a->granules) {
+        mark(a, at, had, true);
+        a->low = low;
+        return NULL;
+    }
+    return memmove(take(a, to, need), p, old);
+}
+
+static size_t arena_cost(size_t n)
+{
+    return n > SIZE_MAX - GRANULE ? n : granules_of(n) * GRANULE;
+}
+
+bool midge_arena_memory(void *block, size_t size, struct midge_memory *out)
+{
+    size_t pad = (size_t)(0 - (uintptr_t)block) % GRANULE;
+    if (size < ARENA_MIN)
+        return false;
+    size_t room = size - pad - sizeof(struct arena);
+    size_t words = room / (sizeof(word) + WORD_BITS * GRANULE) + 1;
+    struct arena *a = (void *)((uint8_t *)block + pad);
+    a->low = 0;
+    a->granules = (room - words * sizeof(word)) / GRANULE;
+    memset(a->map, 0, map_words(a->granules) * sizeof(word));
+    *out = (struct midge_memory){
+        .user = a, .alloc = arena_alloc, .free = arena_free, .resize = arena_resize, .cost = arena_cost,
+        .size = a->granules * GRANULE
+    };
+    return true;
+}
+
+size_t midge_arena_largest(const struct midge_memory *arena)
+{
+    const struct arena *a = arena->user;
+    size_t largest = 0;
+    for (size_t at = a->low, end; at < a->granules; at = end) {
+        at = scan(a, at, a->granules, ALL);
+        end = scan(a, at, a->granules, 0);
+        if (end - at > largest)
+            largest = end - at;
+    }
+    return largest * GRANULE;
+}

@@ -1,0 +1,147 @@
+/* map.c - the hash map of map.h. */
+#include "base/map.h"
+
+#include <string.h>
+
+#define BUCKETS_MIN 8u
+
+void midge_map_init(struct midge_map *m, struct midge_mem *mem, enum midge_tag tag, const uint32_t seed[2])
+{
+    *m = (struct midge_map){ .mem = mem, .seed = { seed[0], seed[1] }, .tag = tag };
+}
+
+static size_t table_size(uint32_t buckets)
+{
+    return buckets * sizeof(struct midge_map_node *);
+}
+
+void midge_map_clear(struct midge_map *m)
+{
+    if (m->table)
+        midge_mem_free(m->mem, m->table, table_size(m->mask + 1), m->tag);
+    m->table = NULL;
+}
+
+static uint32_t rotate(uint32_t v, unsigned by)
+{
+    return v << by | v >> (32 - by);
+}
+
+static void sip_round(uint32_t v[4])
+{
+    v[0] += v[1];
+    v[1] = rotate(v[1], 5) ^ v[0];
+    v[0] = rotate(v[0], 16);
+    v[2] += v[3];
+    v[3] = rotate(v[3], 8) ^ v[2];
+    v[0] += v[3];
+    v[3] = rotate(v[3], 7) ^ v[0];
+    v[2] += v[1];
+    v[1] = rotate(v[1], 13) ^ v[2];
+    v[2] = rotate(v[2], 16);
+}
+
+static void absorb(uint32_t v[4], uint32_t word)
+{
+    v[3] ^= word;
+    sip_round(v);
+    v[0] ^= word;
+}
+
+/* HalfSipHash-1-3 (Aumasson, Bernstein) of the bytes. */
+static uint32_t sip(const uint32_t seed[2], struct midge_slice key)
+{
+    uint32_t v[4] = { seed[0], seed[1], 0x6C796765 ^ seed[0], 0x74656462 ^ seed[1] };
+    uint32_t word;
+    uint32_t at = 0;
+    for (; key.len - at >= sizeof word; at += sizeof word) {
+        memcpy(&word, key.data + at, sizeof word);
+        absorb(v, word);
+    }
+    word = key.len << 24;
+    for (unsigned shift = 0; at < key.len; at++, shift += 8)
+        word |= (uint32_t)key.data[at] << shift;
+    absorb(v, word);
+    v[2] ^= 0xFF;
+    for (int i = 0; i < 3; i++)
+        sip_round(v);
+    return v[1] ^ v[3];
+}
+
+uint32_t midge_map_hash_key(const struct midge_map *m, struct midge_slice key)
+{
+    return sip(m->seed, key);
+}
+
+/* Numbers are addresses: not a peer's to choose, but with low bits that are all the same. */
+uint32_t midge_map_hash_number(uint32_t key_hash, uintptr_t number)
+{
+    uint32_t h = key_hash ^ (uint32_t)number ^ (uint32_t)(number >> 16 >> 16);
+    h *= 0x9E3779B1;
+    return h ^ h >> 15;
+}
+
+uint32_t midge_map_hash(const struct midge_map *m, uintptr_t number, struct midge_slice key)
+{
+    return midge_map_hash_number(midge_map_hash_key(m, key), number);
+}
+
+struct midge_map_node *midge_map_find(const struct midge_map *m, uint32_t hash, uintptr_t number,
+                                      struct midge_slice key, midge_map_equal equal)
+{
+    if (!m->table)
+        return NULL;
+    struct midge_map_node *node = m->table[hash & m->mask];
+    while (node && !(node->hash == hash && equal(node, number, key)))
+        node = node->next;
+    return node;
+}
+
+static void hang(struct midge_map_node **table, uint32_t mask, struct midge_map_node *node)
+{
+    struct midge_map_node **bucket = &table[node->hash & mask];
+    node->next = *bucket;
+    *bucket = node;
+}
+
+/* Without memory for another table the one that is there goes on. */
+static void rehash(struct midge_map *m, uint32_t buckets)
+{
+    struct midge_map_node **table = midge_mem_zalloc(m->mem, table_size(buckets), m->tag);
+    if (!table)
+        return;
+    for (uint32_t i = 0; m->table && i <= m->mask; i++) {
+        for (struct midge_map_node *node = m->table[i], *next; node; node = next) {
+            next = node->next;
+            hang(table, buckets - 1, node);
+        }
+    }
+    midge_map_clear(m);
+    m->table = table;
+    m->mask = buckets - 1;
+}
+
+bool midge_map_insert(struct midge_map *m, struct midge_map_node *node, uint32_t hash)
+{
+    if (!m->table)
+        rehash(m, BUCKETS_MIN);
+    else if (m->count > m->mask && m->mask < UINT32_MAX / 2)
+        rehash(m, 2 * (m->mask + 1));
+    if (!m->table)
+        return false;
+    node->hash = hash;
+    hang(m->table, m->mask, node);
+    m->count++;
+    return true;
+}
+
+void midge_map_remove(struct midge_map *m, struct midge_map_node *node)
+{
+    struct midge_map_node **at = &m->table[node->hash & m->mask];
+    while (*at != node)
+        at = &(*at)->next;
+    *at = node->next;
+    m->count--;
+    if (m->mask >= BUCKETS_MIN && m->count < m->mask / 8)
+        rehash(m, (m->mask + 1) / 2);
+}

@@ -1,0 +1,24 @@
+/* slice.h - small helpers on borrowed bytes. */
+#ifndef MIDGE_BASE_SLICE_H
+#define MIDGE_BASE_SLICE_H
+
+#include "midge/midge_types.h"
+
+#include <string.h>
+
+static inline struct midge_slice midge_slice_of(const void *data, size_t len)
+{
+    return (struct midge_slice){ .data = data, .len = (uint32_t)len };
+}
+
+static inline struct midge_slice midge_slice_str(const char *s)
+{
+    return midge_slice_of(s, strlen(s));
+}
+
+static inline bool midge_slice_equal(struct midge_slice a, struct midge_slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+#endif

@@ -1,0 +1,292 @@
+/* broker.c - a broker from midge_new to midge_free: its clock, its timers, what it tells the host. */
+#include "broker/internal.h"
+
+static const struct midge_hooks no_hooks = { .user = NULL };
+
+/* ---- clock --------------------------------------------------------------------------------------------- */
+
+static struct midge_timer *due(const struct midge *m, struct midge_timers *timers)
+{
+    struct midge_timer *t = midge_timer_first(timers);
+    if (!t || midge_before(midge_age32(m), t->due))
+        return NULL;
+    midge_timer_cancel(timers, t);
+    return t;
+}
+
+static void run_due(struct midge *m)
+{
+    struct midge_timer *t;
+    while ((t = due(m, &m->conn_timers)))
+        midge_conn_timer(m, t);
+    while (MIDGE_PERSIST && (t = due(m, &m->away_timers)))
+        midge_session_timer(m, t);
+    if (MIDGE_RETAIN && m->age >= midge_retain_due(m))
+        midge_retain_sweep(m);
+    if (MIDGE_SYS && m->age >= m->sys_due)
+        midge_sys_tick(m);
+}
+
+/* Deadlines are compared modulo 2^32 ms, so a leap is taken in steps that no deadline can hide behind. */
+static void advance(struct midge *m, midge_ms by)
+{
+    while (by > MIDGE_TIMER_MAX) {
+        m->age += MIDGE_TIMER_MAX;
+        by -= MIDGE_TIMER_MAX;
+        run_due(m);
+    }
+    m->age += by;
+}
+
+void midge_enter(struct midge *m, midge_ms now)
+{
+    m->busy++;
+    /* A clock that steps back counts as no time passed, and goes on from where it stepped to. */
+    midge_ms by = now > m->host_now ? now - m->host_now : 0;
+    m->host_now = now;
+    if (by)
+        advance(m, by);
+}
+
+void midge_leave(struct midge *m)
+{
+    if (m->busy == 1 && m->any_doomed)
+        midge_end_doomed(m);
+    if (MIDGE_LOCAL && m->busy == 1 && m->ops)
+        midge_run_ops(m);
+    if (MIDGE_LOCAL && m->busy == 1 && m->any_closing)
+        midge_local_sweep(m);
+    m->busy--;
+}
+
+void midge_arm(struct midge *m, struct midge_timers *timers, struct midge_timer *t, midge_ms ms)
+{
+    midge_timer_set(timers, t, midge_age32(m) + (ms < MIDGE_TIMER_MAX ? (uint32_t)ms : MIDGE_TIMER_MAX));
+}
+
+void midge_tick(struct midge *m, midge_ms now)
+{
+    midge_enter(m, now);
+    run_due(m);
+    if (m->pause_until)
+        midge_quota_relief(m);
+    if (MIDGE_LOCAL && m->local_due)
+        midge_local_deliver(m);
+    midge_leave(m);
+}
+
+static midge_ms earlier(midge_ms a, midge_ms b)
+{
+    return a < b ? a : b;
+}
+
+static midge_ms timer_age(const struct midge *m, const struct midge_timers *timers)
+{
+    const struct midge_timer *t = midge_timer_first(timers);
+    if (!t)
+        return MIDGE_NEVER;
+    return midge_before(midge_age32(m), t->due) ? m->age + (t->due - midge_age32(m)) : m->age;
+}
+
+midge_ms midge_deadline(const struct midge *m)
+{
+    if (MIDGE_LOCAL && (m->local_due || m->ops))
+        return m->host_now;
+    midge_ms next = earlier(timer_age(m, &m->conn_timers), timer_age(m, &m->away_timers));
+    if (MIDGE_RETAIN)
+        next = earlier(next, midge_retain_due(m));
+    next = earlier(next, m->sys_due);
+    if (m->pause_until)
+        next = earlier(next, m->pause_until);
+    if (next == MIDGE_NEVER)
+        return MIDGE_NEVER;
+    return m->host_now + (next > m->age ? next - m->age : 0);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------- */
+
+static size_t broker_size(void)
+{
+    return sizeof(struct midge) + (MIDGE_BOOKS ? 3 * sizeof(struct midge_books) : 0);
+}
+
+void midge_random(struct midge *m, void *out, size_t n)
+{
+    if (m->hooks->random) {
+        m->hooks->random(m->hooks->user, out, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)out)[i] = (uint8_t)(m->auto_ids + i); /* tests only: midge_hooks.h says so */
+}
+
+struct midge *midge_new(const struct midge_config *config, midge_ms now)
+{
+    const struct midge_limits *limits = config->limits ? config->limits : &midge_limits_chip;
+    struct midge_mem mem;
+    midge_mem_init(&mem, config->memory, limits->memory_bytes, limits->reserve_bytes);
+    struct midge *m = midge_mem_zalloc(&mem, broker_size(), MIDGE_TAG_BROKER);
+    if (!m)
+        return NULL;
+
+    m->mem = mem;
+    m->limits = limits;
+    m->hooks = config->hooks ? config->hooks : &no_hooks;
+    m->auto_id_prefix = config->auto_id_prefix ? config->auto_id_prefix : "auto-";
+    m->host_now = now;
+    m->ops_tail = &m->ops;
+    m->sys_due = MIDGE_NEVER;
+    midge_fifo_init(&m->ready);
+    midge_random(m, m->seed, sizeof m->seed);
+    midge_sessions_init(&m->sessions, &m->mem, m->seed);
+    midge_retain_init(&m->retain, &m->mem);
+    if (!midge_subtree_init(&m->subs, &m->mem, m->seed)) {
+        midge_free(m);
+        return NULL;
+    }
+    m->sys_interval_s = config->sys_interval_s;
+    if (MIDGE_SYS && m->sys_interval_s)
+        midge_sys_start(m);
+    return m;
+}
+
+/* Sessions end without a word: there is nobody left to hear it. */
+static void free_sessions(struct midge *m)
+{
+    for (uint32_t i = 0; m->sessions.by_id.table && i <= m->sessions.by_id.mask; i++) {
+        while (m->sessions.by_id.table[i]) {
+            struct midge_session *s = MIDGE_CONTAINER(struct midge_session, by_id, m->sessions.by_id.table[i]);
+            midge_session_end(m, s, MIDGE_RC_SERVER_SHUTTING_DOWN);
+        }
+    }
+}
+
+void midge_free(struct midge *m)
+{
+    m->shutting_down = true;
+    m->hooks = &no_hooks;
+    while (m->conns)
+        midge_lost(MIDGE_CONTAINER(struct midge_conn, all, m->conns), m->host_now);
+    if (MIDGE_LOCAL)
+        midge_drop_ops(m);
+    free_sessions(m);
+    midge_sessions_clear(&m->sessions);
+    midge_retain_clear(&m->retain);
+    if (m->subs.root)
+        midge_subtree_clear(&m->subs);
+    if (m->sys)
+        midge_sys_stop(m);
+
+    struct midge_mem mem = m->mem;
+    midge_mem_free(&mem, m, broker_size(), MIDGE_TAG_BROKER);
+}
+
+void midge_shutdown(struct midge *m, midge_ms now)
+{
+    midge_enter(m, now);
+    m->shutting_down = true;
+    struct midge_link *next;
+    for (struct midge_link *l = m->conns; l; l = next) {
+        next = l->next; /* ending one does not free it: only midge_lost does */
+        midge_conn_end(MIDGE_CONTAINER(struct midge_conn, all, l), MIDGE_RC_SERVER_SHUTTING_DOWN);
+    }
+    /* Wills that wait for their delay go out now: their sessions will not be there later. */
+    for (struct midge_link *l = m->sessions.away.head; MIDGE_WILL && l; l = l->next)
+        midge_will_publish(m, MIDGE_CONTAINER(struct midge_rest, away, l)->session);
+    midge_leave(m);
+}
+
+void midge_set_limits(struct midge *m, const struct midge_limits *limits)
+{
+    m->limits = limits;
+    midge_mem_set_limit(&m->mem, limits->memory_bytes, limits->reserve_bytes);
+}
+
+/* ---- what the host is told ------------------------------------------------------------------------------ */
+
+void midge_tell(struct midge *m, const struct midge_event *event)
+{
+    if (m->hooks->event)
+        m->hooks->event(m->hooks->user, event);
+}
+
+void midge_session_who(const struct midge_session *s, struct midge_who *who)
+{
+    *who = (struct midge_who){ .client_id = midge_session_id(s), .version = s->version };
+    if (s->conn)
+        midge_conn_who(s->conn, who);
+    else if (MIDGE_LOCAL && s->local)
+        who->tag = midge_local_tag(s->local);
+}
+
+void midge_tell_session(struct midge *m, enum midge_event_kind kind, const struct midge_session *s, uint8_t reason)
+{
+    if (!m->hooks->event)
+        return;
+    struct midge_event ev = { .kind = kind, .reason = reason };
+    midge_session_who(s, &ev.who);
+    midge_tell(m, &ev);
+}
+
+/* ---- looking inside ------------------------------------------------------------------------------------ */
+
+static void copy_books(struct midge_books *out, const struct midge_books *in)
+{
+    if (MIDGE_BOOKS)
+        memcpy(out, in, 3 * sizeof *out);
+    else
+        memset(out, 0, 3 * sizeof *out);
+}
+
+void midge_get_stats(const struct midge *m, struct midge_stats *out)
+{
+    *out = (struct midge_stats){
+        .memory_used = m->mem.used,
+        .memory_peak = m->mem.peak,
+        .connections = m->conn_count,
+        .clients = m->client_count,
+        .sessions = m->sessions.by_id.count,
+        .subscriptions = m->subs.subs,
+        .retained = m->retain.count,
+        .bytes_received = m->bytes_received,
+        .bytes_sent = m->bytes_sent,
+        .publish_received = m->publish_received,
+        .publish_sent = m->publish_sent,
+        .publish_refused = m->publish_refused,
+    };
+    memcpy(out->memory_by_tag, m->mem.by_tag, sizeof out->memory_by_tag);
+    memcpy(out->memory_peak_by_tag, m->mem.peak_by_tag, sizeof out->memory_peak_by_tag);
+    copy_books(out->books, m->books);
+}
+
+enum midge_err midge_get_books(const struct midge *m, struct midge_slice client_id, struct midge_books out[3])
+{
+    const struct midge_session *s = midge_session_find(&m->sessions, client_id);
+    if (!MIDGE_BOOKS || !s)
+        return MIDGE_ERR_NOT_FOUND;
+    memset(out, 0, 3 * sizeof *out);
+    if (s->outbox)
+        copy_books(out, s->outbox->books);
+    return MIDGE_OK;
+}
+
+bool midge_message_property(const struct midge_message *message, uint32_t *at, struct midge_property *out)
+{
+    return midge_props_next(message->props, at, out);
+}
+
+enum midge_err midge_kick(struct midge *m, struct midge_slice client_id, uint8_t reason, bool end_session,
+                          midge_ms now)
+{
+    midge_enter(m, now);
+    struct midge_session *s = midge_session_find(&m->sessions, client_id);
+    enum midge_err err = !s ? MIDGE_ERR_NOT_FOUND : s->local || reason < 0x80 ? MIDGE_ERR_INVALID : MIDGE_OK;
+    if (err == MIDGE_OK && end_session)
+        s->expiry_s = 0;
+    if (err == MIDGE_OK && s->conn)
+        midge_conn_end(s->conn, reason);
+    else if (err == MIDGE_OK && end_session)
+        midge_session_end(m, s, reason);
+    midge_leave(m);
+    return err;
+}

@@ -1,0 +1,303 @@
+/* deliver.c - bytes out: the port pulls, and only then is a packet written. */
+#include "broker/internal.h"
+
+void midge_session_mark_ready(struct midge *m, struct midge_session *s)
+{
+    if (s->conn)
+        midge_conn_mark_ready(s->conn);
+    else if (MIDGE_LOCAL && s->local)
+        m->local_due = true;
+}
+
+/* ---- what comes next ------------------------------------------------------------------------------------------------ */
+
+static bool older(const struct midge_entry *a, const struct midge_entry *b)
+{
+    return (int16_t)(a->pid - b->pid) < 0; /* stamps of arrival, modulo 65,536 */
+}
+
+/* The queue whose head is the oldest that may go now. A closed window holds back QoS 1 and 2 only [MQTT-3.3.4-10]
+ * [MQTT-4.9.0-3]. */
+static struct midge_queue *oldest(struct midge_outbox *ob, bool window_open)
+{
+    const struct midge_entry *a = window_open ? ob->waiting.head : NULL;
+    const struct midge_entry *b = ob->waiting0.head;
+    if (a && (!b || older(a, b)))
+        return &ob->waiting;
+    return b ? &ob->waiting0 : NULL;
+}
+
+static bool window_open(const struct midge_session *s, uint32_t window)
+{
+    return s->outbox->inflight < window && midge_pid_next(s->last_pid, &s->outbox->unacked);
+}
+
+bool midge_outbox_has_next(const struct midge_session *s, uint32_t window)
+{
+    const struct midge_outbox *ob = s->outbox;
+    bool open = window_open(s, window);
+    return (ob->resend && open) || ob->replays || ob->waiting0.head || (ob->waiting.head && open);
+}
+
+/* One of those that an earlier connection left unacknowledged. */
+static struct midge_entry *next_resend(struct midge_outbox *ob)
+{
+    struct midge_entry *e = ob->resend;
+    ob->resend = e->next;
+    e->flying = true;
+    ob->inflight++;
+    return e;
+}
+
+static struct midge_entry *next_fresh(struct midge *m, struct midge_session *s, bool open)
+{
+    struct midge_outbox *ob = s->outbox;
+    struct midge_entry *e = MIDGE_RETAIN && ob->replays ? midge_replay_next(m, s, open) : NULL;
+    if (e)
+        return e;
+    struct midge_queue *q = oldest(ob, open);
+    if (!q)
+        return NULL;
+    e = midge_queue_pop(q);
+    ob->msgs--;
+    ob->bytes -= midge_msg_bytes(e->msg);
+    return e;
+}
+
+/* Rights are asked for again, and lifetimes looked at, as late as can be. */
+static bool still_wanted(struct midge *m, struct midge_session *s, struct midge_entry *e)
+{
+    uint32_t left_s;
+    if (!midge_msg_left(e->msg, m->age, &left_s)) { /* [MQTT-3.3.2-5] */
+        MIDGE_BOOK(m, s, e->qos, expired);
+        midge_entry_free(&m->mem, e);
+        return false;
+    }
+    if (!midge_allowed(m, s, MIDGE_ACCESS_DELIVER, midge_msg_topic(e->msg))) {
+        midge_drop(m, s, e, MIDGE_DROP_RIGHT);
+        return false;
+    }
+    return true;
+}
+
+/* It takes a packet id and its place among the unacknowledged [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]. */
+static void fly(struct midge_session *s, struct midge_entry *e)
+{
+    struct midge_outbox *ob = s->outbox;
+    e->pid = s->last_pid = midge_pid_next(s->last_pid, &ob->unacked);
+    e->flying = true;
+    ob->inflight++;
+    ob->msgs++;
+    ob->bytes += midge_msg_bytes(e->msg);
+    midge_queue_push(&ob->unacked, e);
+}
+
+struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, uint32_t window, bool *owned)
+{
+    struct midge_outbox *ob = s->outbox;
+    *owned = false;
+    while (ob) {
+        bool open = window_open(s, window);
+        if (MIDGE_MAX_QOS && ob->resend && open)
+            return next_resend(ob);
+        struct midge_entry *e = next_fresh(m, s, open && !ob->resend);
+        if (!e)
+            return NULL;
+        if (!still_wanted(m, s, e))
+            continue;
+        *owned = e->qos == 0;
+        if (e->qos)
+            fly(s, e);
+        return e;
+    }
+    return NULL;
+}
+
+static void leave_unacked(struct midge_session *s, struct midge_entry *before, struct midge_entry *e)
+{
+    struct midge_outbox *ob = s->outbox;
+    if (ob->resend == e)
+        ob->resend = e->next;
+    if (e->flying)
+        ob->inflight--;
+    ob->msgs--;
+    ob->bytes -= midge_msg_bytes(e->msg);
+    midge_queue_take(&ob->unacked, before, e);
+}
+
+void midge_outbox_done(struct midge *m, struct midge_session *s, struct midge_entry *before, struct midge_entry *e)
+{
+    leave_unacked(s, before, e);
+    MIDGE_BOOK(m, s, e->qos, acknowledged);
+    midge_entry_free(&m->mem, e);
+}
+
+void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e, enum midge_drop why)
+{
+    MIDGE_BOOK(m, s, e->qos, dropped[why]);
+    if (m->hooks->event && e->qos) {
+        struct midge_event ev = { .kind = MIDGE_EV_DROPPED,
+                                  .reason = (uint8_t)why,
+                                  .qos = e->qos,
+                                  .topic = midge_msg_topic(e->msg) };
+        midge_session_who(s, &ev.who);
+        midge_tell(m, &ev);
+    }
+    midge_entry_free(&m->mem, e);
+}
+
+/* ---- one PUBLISH ---------------------------------------------------------------------------------------------------------- */
+
+static void fill(const struct midge_conn *c, struct midge_publish_out *out)
+{
+    const struct midge_entry *e = c->sending;
+    const struct midge_msg *msg = e->msg;
+    uint8_t hidden = e->shared ? 1 : 0; /* ids[0] is the group's serial */
+    *out = (struct midge_publish_out){ .version = c->version,
+                                       .dup = c->frozen_dup,
+                                       .retain = e->retain,
+                                       .qos = e->qos,
+                                       .pid = e->pid,
+                                       .topic_alias = c->frozen_alias,
+                                       .has_expiry = msg->has_expiry,
+                                       .expiry_s = c->frozen_expiry_s, /* [MQTT-3.3.2-6] */
+                                       .topic = midge_msg_topic(msg),
+                                       .props = midge_msg_props(msg),
+                                       .subscription_ids = e->ids + hidden,
+                                       .subscription_id_count = (uint32_t)(e->id_count - hidden),
+                                       .payload = midge_msg_payload(msg) };
+    if (c->frozen_alias && !c->alias_new)
+        out->topic = (struct midge_slice){ 0 };
+}
+
+/* What would change between two encodings of this packet is settled once. */
+static void freeze(struct midge_conn *c)
+{
+    struct midge *m = c->m;
+    const struct midge_entry *e = c->sending;
+    c->sent = 0;
+    c->frozen_dup = e->qos && e->sent; /* [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-3.3.1-1] */
+    c->frozen_expiry_s = 0;            /* one that went out before keeps its place after its time [MQTT-4.3.3-7] */
+    (void)midge_msg_left(e->msg, m->age, &c->frozen_expiry_s);
+    c->frozen_alias = 0;
+    if (MIDGE_ALIAS_OUT && c->alias_max) { /* [MQTT-3.1.2-26] [MQTT-3.1.2-27] */
+        bool is_new = false;
+        c->frozen_alias = midge_alias_out_use(&m->mem, &c->alias_out, c->alias_max, midge_msg_topic(e->msg), &is_new);
+        c->alias_new = is_new;
+    }
+}
+
+/* Larger than the client takes: as if it had been delivered [MQTT-3.1.2-25]. */
+static bool too_large(struct midge_conn *c)
+{
+    if (c->maximum_packet == UINT32_MAX)
+        return false;
+    struct midge_publish_out out;
+    fill(c, &out);
+    if (midge_publish_size(&out) <= c->maximum_packet)
+        return false;
+    struct midge_entry *e = c->sending;
+    c->sending = NULL;
+    if (!c->own_sending) {
+        struct midge_entry *before;
+        (void)midge_inflight_find(&c->session->outbox->unacked, e->pid, &before);
+        leave_unacked(c->session, before, e);
+    }
+    c->own_sending = false;
+    midge_drop(c->m, c->session, e, MIDGE_DROP_PACKET_SIZE);
+    return true;
+}
+
+/* Makes the next packet the one that is being sent; false = there is none. A PUBREL goes into the control bytes. */
+static bool begin(struct midge_conn *c)
+{
+    for (;;) {
+        bool owned;
+        struct midge_entry *e = midge_outbox_next(c->m, c->session, c->window, &owned);
+        if (!e)
+            return false;
+        if (MIDGE_MAX_QOS == 2 && e->released) {
+            midge_send_ack(c, PK_PUBREL, e->pid, MIDGE_RC_SUCCESS); /* [MQTT-4.3.3-5] */
+            return true;
+        }
+        c->sending = e;
+        c->own_sending = owned;
+        freeze(c);
+        if (!too_large(c)) {
+            e->sent = true;
+            return true;
+        }
+    }
+}
+
+static void finish(struct midge_conn *c)
+{
+    struct midge_entry *e = c->sending;
+    c->sending = NULL;
+    c->m->publish_sent++;
+    if (!c->own_sending)
+        return;
+    c->own_sending = false;
+    if (c->session)
+        MIDGE_BOOK(c->m, c->session, 0, acknowledged); /* QoS 0 asks for no more */
+    midge_entry_free(&c->m->mem, e);
+}
+
+static uint32_t put_publish(struct midge_conn *c, uint8_t *out, uint32_t room)
+{
+    struct midge_publish_out pk;
+    fill(c, &pk);
+    struct midge_wr w;
+    midge_wr_init(&w, out, room, c->sent);
+    midge_encode_publish(&w, &pk);
+    uint32_t n = room - w.room;
+    c->sent += n;
+    if (c->sent == w.total)
+        finish(c);
+    return n;
+}
+
+static uint32_t put_control(struct midge_conn *c, uint8_t *out, uint32_t room)
+{
+    struct midge_control_bytes *k = c->control;
+    uint32_t n = k->len - k->at;
+    n = n < room ? n : room;
+    memcpy(out, k->bytes + k->at, n);
+    k->at += n;
+    if (k->at == k->len) {
+        midge_mem_free(&c->m->mem, k, sizeof *k + k->cap, MIDGE_TAG_CONTROL);
+        c->control = NULL;
+        midge_quota_unchoke(c);
+    }
+    return n;
+}
+
+/* Control bytes that begin with half a packet go before all else; a PUBLISH that has begun goes before new ones. */
+static uint32_t put_some(struct midge_conn *c, uint8_t *out, uint32_t room)
+{
+    if (c->state == CONN_DEAD)
+        return 0;
+    if (c->sending && c->sent)
+        return put_publish(c, out, room);
+    if (c->control)
+        return put_control(c, out, room);
+    if (!c->sending && (c->state != CONN_UP || !begin(c)))
+        return 0;
+    return c->control ? put_control(c, out, room) : put_publish(c, out, room);
+}
+
+size_t midge_pull(struct midge_conn *c, void *out, size_t room, midge_ms now)
+{
+    uint32_t space = room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+    uint32_t n = 0;
+    midge_enter(c->m, now);
+    while (n < space) {
+        uint32_t more = put_some(c, (uint8_t *)out + n, space - n);
+        if (!more)
+            break;
+        n += more;
+    }
+    c->m->bytes_sent += n;
+    midge_leave(c->m);
+    return n;
+}

@@ -1,0 +1,70 @@
+/* expire.c - what time does to wills, to sessions that are away, to retained messages. */
+#include "broker/internal.h"
+
+/* ---- wills ------------------------------------------------------------------------------------------------------ */
+
+void midge_will_publish(struct midge *m, struct midge_session *s)
+{
+    if (!s->will)
+        return;
+    struct midge_msg *msg = midge_will_take(&m->mem, s->will);
+    s->will = NULL; /* [MQTT-3.1.2-10] [MQTT311-3.1.2-10] */
+    midge_msg_arrived(msg, m->age); /* its Message Expiry counts from now [U5-3.1.3.2.4-exp] */
+    msg->origin = midge_origin(m, s);
+    (void)midge_route(m, msg, s); /* refused for want of memory: counted and told there */
+    midge_msg_drop(&m->mem, msg);
+}
+
+/* ---- sessions that are away ---------------------------------------------------------------------------------------- */
+
+static midge_ms after(midge_ms from, uint32_t s)
+{
+    return from + (midge_ms)s * 1000u;
+}
+
+/* The next thing that time does to it; MIDGE_NEVER = nothing. */
+static midge_ms next_due(const struct midge_session *s)
+{
+    midge_ms end = s->expiry_s == UINT32_MAX ? MIDGE_NEVER : after(s->rest->gone_at, s->expiry_s);
+    if (!s->will)
+        return end;
+    midge_ms will = after(s->rest->gone_at, s->will->delay_s);
+    return will < end ? will : end;
+}
+
+void midge_session_arm(struct midge *m, struct midge_session *s)
+{
+    midge_ms due = next_due(s);
+    if (due != MIDGE_NEVER)
+        midge_arm(m, &m->away_timers, &s->rest->timer, due > m->age ? due - m->age : 0);
+}
+
+void midge_session_timer(struct midge *m, struct midge_timer *t)
+{
+    struct midge_session *s = MIDGE_CONTAINER(struct midge_rest, timer, t)->session;
+    if (s->expiry_s != UINT32_MAX && m->age >= after(s->rest->gone_at, s->expiry_s)) {
+        midge_session_end(m, s, MIDGE_RC_SUCCESS); /* [MQTT-4.1.0-2] */
+        return;
+    }
+    if (MIDGE_WILL && s->will && m->age >= after(s->rest->gone_at, s->will->delay_s))
+        midge_will_publish(m, s);
+    midge_session_arm(m, s);
+}
+
+/* ---- retained messages ---------------------------------------------------------------------------------------------- */
+
+#define SWEEP_MS 1000u /* a sweep looks at every message: not more often than this */
+
+midge_ms midge_retain_due(const struct midge *m)
+{
+    if (m->retain.next_expiry == MIDGE_NEVER)
+        return MIDGE_NEVER;
+    midge_ms soonest = m->retain_swept + SWEEP_MS;
+    return m->retain.next_expiry > soonest ? m->retain.next_expiry : soonest;
+}
+
+void midge_retain_sweep(struct midge *m)
+{
+    midge_retain_expire(&m->retain, m->age);
+    m->retain_swept = m->age;
+}

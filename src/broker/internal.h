@@ -1,0 +1,326 @@
+/* internal.h - struct midge, struct midge_conn and what the files of the broker floor call each other for. */
+#ifndef MIDGE_BROKER_INTERNAL_H
+#define MIDGE_BROKER_INTERNAL_H
+
+#include "base/slice.h"
+#include "base/timer.h"
+#include "codec/packet.h"
+#include "midge/midge.h"
+#include "state/alias.h"
+#include "state/retain.h"
+#include "state/session.h"
+#include "state/shared.h"
+
+/* ---- a connection -------------------------------------------------------------------------------------- */
+
+enum midge_conn_state {
+    CONN_HELLO,  /* CONNECT has not come */
+    CONN_LOGIN,  /* CONNECT is here; the login hook is thinking, or AUTH goes back and forth */
+    CONN_UP,     /* CONNACK 0 was sent */
+    CONN_ENDING, /* no session any more; the last bytes go out */
+    CONN_DEAD    /* nothing more goes out */
+};
+
+/* A packet that arrives in pieces, as far as it has come. The room in front lets a PUBLISH become its message without
+ * a second block (midge_msg_adopt). */
+struct midge_frame {
+    uint32_t len, cap;
+    uint32_t pooled; /* bytes of the pool of unfinished CONNECTs that it takes */
+    uint8_t room[MIDGE_MSG_HEADROOM - 12];
+    uint8_t bytes[];
+};
+
+/* Answers that wait to be pulled. */
+struct midge_control_bytes {
+    uint32_t at, len, cap;
+    uint8_t bytes[];
+};
+
+/* User name and authentication method, for the connection's life. */
+struct midge_names {
+    uint16_t username_len, method_len, assigned_len;
+    bool has_username, has_method;
+    uint8_t bytes[]; /* user name, method, assigned client id */
+};
+
+static inline struct midge_slice midge_names_method(const struct midge_names *n)
+{
+    return n && n->has_method ? midge_slice_of(n->bytes + n->username_len, n->method_len) : (struct midge_slice){ 0 };
+}
+
+static inline struct midge_slice midge_names_assigned(const struct midge_names *n)
+{
+    return n ? midge_slice_of(n->bytes + n->username_len + n->method_len, n->assigned_len) : (struct midge_slice){ 0 };
+}
+
+static inline size_t midge_names_size(const struct midge_names *n)
+{
+    return sizeof *n + n->username_len + n->method_len + n->assigned_len;
+}
+
+struct midge_login_state;
+
+struct midge_conn {
+    struct midge *m;
+    struct midge_session *session;      /* borrows; NULL before CONNECT is done and after the end */
+    void *user;                         /* the port's */
+    void *tag;                          /* the login hook's */
+    struct midge_link all;              /* in midge.conns */
+    struct midge_link ready;            /* in midge.ready */
+    struct midge_timer timer;           /* hello, then keep alive, then linger */
+    uint32_t heard;                     /* age (32-bit ms) of the last complete packet */
+    uint32_t address_key;
+
+    /* in */
+    struct midge_head head;
+    struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
+    struct midge_alias_in *alias_in;
+    struct midge_login_state *login;    /* owns; NULL unless CONN_LOGIN or re-authenticating */
+    struct midge_names *names;          /* owns; NULL when there are none */
+
+    /* out */
+    struct midge_control_bytes *control;
+    struct midge_alias_out *alias_out;
+    struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
+    uint32_t sent;                      /* bytes of it that are out */
+    uint32_t frozen_expiry_s;           /* fields that must not change between two encodings of one packet */
+    uint16_t frozen_alias;
+    uint16_t window;                    /* QoS 1 and 2 in flight at most: the client's Receive Maximum and our limit */
+    uint32_t maximum_packet;            /* the client's; UINT32_MAX = none */
+    uint16_t keepalive_s;               /* in force */
+    uint16_t alias_max;                 /* towards the client */
+    uint8_t version;                    /* 0 until CONNECT is read */
+    uint8_t state;                      /* enum midge_conn_state */
+    uint8_t reason;                     /* why it ended */
+    bool own_sending : 1;
+    bool frozen_dup : 1;
+    bool alias_new : 1;
+    bool request_problem : 1;           /* [MQTT-3.1.2-29] */
+    bool paused : 1;                    /* for want of memory */
+    bool choked : 1;                    /* it does not read its answers: nor do we read it */
+    bool by_client : 1;                 /* ended by DISCONNECT */
+    bool bridge : 1;                    /* CONNECT had the bridge bit */
+    bool published : 1;                 /* a PUBLISH came since the last look at memory pressure */
+};
+
+/* ---- the broker ---------------------------------------------------------------------------------------- */
+
+struct midge_op;
+struct midge_sys;
+
+struct midge {
+    struct midge_mem mem;
+    const struct midge_limits *limits;
+    const struct midge_hooks *hooks;
+    const char *auto_id_prefix;
+    struct midge_sessions sessions;
+    struct midge_subtree subs;
+    struct midge_retain retain;
+    struct midge_timers conn_timers; /* of connections */
+    struct midge_timers away_timers; /* of sessions that are not connected */
+    struct midge_link *conns;
+    struct midge_fifo ready;
+    midge_ms age;                 /* milliseconds since midge_new: all times inside are on this clock */
+    midge_ms host_now;            /* the host's clock when age was last brought up to date */
+    struct midge_link *locals;
+    struct midge_op *ops;         /* calls from inside hooks, to be done after, oldest first */
+    struct midge_op **ops_tail;
+    struct midge_sys *sys;
+    midge_ms sys_due;             /* age of the next $SYS update; MIDGE_NEVER = none */
+    midge_ms retain_swept;        /* age at which expired retained messages were last looked for */
+    uint32_t seed[2];
+    uint32_t auto_ids;            /* assigned so far */
+    uint32_t conn_count;          /* open, those that are ending included */
+    uint32_t ending_count;
+    uint32_t client_count;        /* CONN_UP */
+    uint32_t connect_pool;        /* bytes of unfinished CONNECTs beyond hello_bytes each */
+    uint32_t sys_interval_s;
+    midge_ms pause_until;         /* age at which paused publishers are let go; 0 = nobody is paused */
+    uint8_t busy;                 /* depth of calls into the core: hooks are answered from inside */
+    bool pause_spent;             /* a whole pause did not help: refuse instead, until memory is free again */
+    bool low_memory;              /* MIDGE_EV_LOW_MEMORY was told */
+    bool shutting_down;
+    bool local_due;               /* a local client has something to be handed */
+    bool any_doomed;              /* some session's `doomed` is set */
+    bool any_closing;             /* some local client was closed from inside a hook */
+    uint64_t bytes_received, bytes_sent, publish_received, publish_sent, publish_refused;
+    struct midge_books books[];   /* 3, by QoS, with MIDGE_BOOKS */
+};
+
+/* ---- broker.c: clock, calls, events --------------------------------------------------------------------- */
+
+/* Every public call with a clock is bracketed by these two. */
+void midge_enter(struct midge *m, midge_ms now);
+void midge_leave(struct midge *m);
+
+static inline uint32_t midge_age32(const struct midge *m)
+{
+    return (uint32_t)m->age;
+}
+/* Arms `t` for `ms` from now, or for as long as a timer can wait; owners look again when it rings. */
+void midge_arm(struct midge *m, struct midge_timers *timers, struct midge_timer *t, midge_ms ms);
+
+void midge_tell(struct midge *m, const struct midge_event *event);
+void midge_tell_session(struct midge *m, enum midge_event_kind kind, const struct midge_session *s, uint8_t reason);
+void midge_session_who(const struct midge_session *s, struct midge_who *who);
+void midge_random(struct midge *m, void *out, size_t n);
+
+static inline bool midge_served_v5(const struct midge_conn *c)
+{
+    return MIDGE_V5 && c->version == MIDGE_V50;
+}
+
+/* ---- conn.c: accept, recv, the dispatch table, end, lost ------------------------------------------------- */
+
+/* Ends the connection: 5.0 clients that are up are told (reason >= 0x80), the session goes its way, the port is asked
+ * to close when the last bytes are out. Does nothing on one that is ending. [MQTT-4.13.1-1] */
+void midge_conn_end(struct midge_conn *c, uint8_t reason);
+/* The same without a last word: nothing more goes out. */
+void midge_conn_abort(struct midge_conn *c, uint8_t reason);
+void midge_conn_mark_ready(struct midge_conn *c);
+void midge_conn_who(const struct midge_conn *c, struct midge_who *who);
+void midge_conn_tell(struct midge_conn *c, enum midge_event_kind kind, uint8_t reason);
+/* Bytes that came behind a CONNECT that is still being decided: processed as if they came now. */
+void midge_conn_take(struct midge_conn *c, struct midge_slice in);
+void midge_conn_timer(struct midge *m, struct midge_timer *t);
+
+typedef void (*midge_encoder)(struct midge_wr *w, const struct midge_conn *c, const void *arg);
+/* Appends a packet to the control bytes. False: larger than the client takes [MQTT-3.1.2-24], nothing was appended.
+ * Without memory even in the reserve the connection is aborted. */
+bool midge_conn_send(struct midge_conn *c, midge_encoder encode, const void *arg);
+/* Makes sure that n more bytes fit into the control bytes. */
+bool midge_conn_reserve(struct midge_conn *c, uint32_t n);
+/* midge_conn_send with the reason's text, then without if that is too large; `text` is what the encoder reads. */
+void midge_conn_send_text(struct midge_conn *c, midge_encoder encode, const void *arg, struct midge_slice *text,
+                          uint8_t reason);
+void midge_send_ack(struct midge_conn *c, enum midge_packet type, uint16_t pid, uint8_t reason);
+
+/* May this client do that? Asks the host. */
+bool midge_allowed(struct midge *m, const struct midge_session *s, enum midge_access what, struct midge_slice topic);
+
+/* ---- the conversations ----------------------------------------------------------------------------------- */
+
+typedef enum midge_reason (*midge_handler)(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_publish(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_puback(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_pubrec(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_pubrel(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_pubcomp(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_subscribe(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_unsubscribe(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_pingreq(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice body);
+enum midge_reason midge_on_auth(struct midge_conn *c, struct midge_slice body);
+
+/* on_connect.c: CONNECT was allowed by the login hook; the rest of its steps. */
+void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
+                           const struct midge_login_answer *answer);
+/* CONNECT is refused: CONNACK where the version has a code for it, then close. [MQTT-3.2.2-7] */
+void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference);
+
+/* connack.c: what this broker grants. */
+void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bool session_present,
+                        struct midge_slice auth_data);
+uint8_t midge_max_qos(const struct midge *m);
+uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk);
+uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s);
+
+/* login.c: the question, the waiting, the AUTH exchange. */
+void midge_login_ask(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice body);
+bool midge_login_waits(const struct midge_conn *c); /* bytes are to be held, not read */
+bool midge_login_hold(struct midge_conn *c, struct midge_slice in); /* false: no room */
+void midge_login_free(struct midge_conn *c);
+
+/* takeover.c: sessions change hands. */
+/* The session for this CONNECT, found or made, with c as its connection; *present as CONNACK says. NULL: no room. */
+struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, struct midge_slice client_id,
+                                         bool clean_start, uint32_t expiry_s, bool *present);
+/* The connection is gone: will, shared messages, expiry. */
+void midge_session_leave(struct midge *m, struct midge_session *s);
+/* State is discarded; its will, if any is left, is published first. */
+void midge_session_end(struct midge *m, struct midge_session *s, uint8_t reason);
+/* Those that a full queue has doomed: the client is told, or the session ended. */
+void midge_end_doomed(struct midge *m);
+
+/* route.c: a message to the retained store, sessions, groups. */
+/* SUCCESS, NO_MATCHING_SUBSCRIBERS, or QUOTA_EXCEEDED: then nobody has it. `from`: the publishing session, NULL = the
+ * host. Borrows msg. */
+enum midge_reason midge_route(struct midge *m, struct midge_msg *msg, struct midge_session *from);
+/* Puts one more entry into a session's queues, within its limits; takes e. */
+void midge_enqueue(struct midge *m, struct midge_entry *e);
+/* Unsent messages that came to s through group `serial` (0 = any group) go to other members; sent ones too when
+ * `sent` (QoS 1 only [MQTT-4.8.2-5]). */
+void midge_hand_over(struct midge *m, struct midge_session *s, uint32_t serial, bool sent);
+uint32_t midge_origin(const struct midge *m, const struct midge_session *s);
+
+/* on_subscribe.c: one filter, for a client or from inside. Granted QoS or the reason why not. */
+enum midge_reason midge_subscribe(struct midge *m, struct midge_session *s, const struct midge_filter_request *want,
+                                  uint32_t id);
+enum midge_reason midge_unsubscribe(struct midge *m, struct midge_session *s, struct midge_slice filter);
+
+/* deliver.c */
+/* Something is in the outbox: tell the port, or the local client. */
+void midge_session_mark_ready(struct midge *m, struct midge_session *s);
+/* The next entry that may be handed out now, taken from its queue (QoS 0) or moved to `unacked`; NULL = none. Expired,
+ * forbidden and too large ones are dropped on the way. *owned: the caller frees it. */
+struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, uint32_t window, bool *owned);
+bool midge_outbox_has_next(const struct midge_session *s, uint32_t window);
+/* e is through: out of `unacked` and freed, counted as acknowledged. */
+void midge_outbox_done(struct midge *m, struct midge_session *s, struct midge_entry *before, struct midge_entry *e);
+/* e, in no queue, is dropped for a reason that is told; freed. */
+void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e, enum midge_drop why);
+
+/* replay.c: retained messages to a new subscription, one at a time as the client takes them. */
+enum midge_err midge_replay_start(struct midge *m, struct midge_sub *sub, struct midge_slice filter);
+void midge_replay_stop(struct midge *m, struct midge_session *s, struct midge_slice filter); /* data NULL = all */
+/* The next retained message as a new entry in no queue. NULL: none, or one that needs a window that is closed. */
+struct midge_entry *midge_replay_next(struct midge *m, struct midge_session *s, bool window_open);
+
+/* quota.c: every yes or no about limits. */
+bool midge_quota_accept(struct midge *m, const struct midge_peer *peer);
+enum midge_reason midge_quota_packet(struct midge_conn *c);               /* by fixed header alone */
+bool midge_quota_frame(struct midge_conn *c, uint32_t cap);               /* may the frame grow to cap? */
+void midge_quota_frame_grown(struct midge_conn *c, uint32_t cap);         /* it did, or (0) it is gone */
+bool midge_quota_client(const struct midge *m);                           /* one more that is up? */
+bool midge_quota_session(struct midge *m);                                /* one more; puts an old one out if need be */
+enum midge_reason midge_quota_retain(struct midge *m, const struct midge_msg *msg);
+/* Is there room in the session's own queue? MIDGE_DROP_REASONS = yes. */
+enum midge_drop midge_quota_queue(const struct midge *m, const struct midge_session *s, uint32_t bytes);
+void midge_quota_pressure(struct midge_conn *c);                          /* after a read: pause? */
+void midge_quota_unchoke(struct midge_conn *c);                           /* its answers went out */
+void midge_quota_relief(struct midge *m);                                 /* let paused ones go? */
+void midge_quota_refused(struct midge *m);                                /* the memory limit refused a publisher */
+
+/* local.c */
+void midge_local_deliver(struct midge *m);
+void midge_local_lost(struct midge *m, struct midge_session *s); /* its session is being ended */
+void midge_run_ops(struct midge *m);
+void midge_drop_ops(struct midge *m);
+void midge_local_sweep(struct midge *m); /* those that were closed from inside */
+
+void *midge_local_tag(const struct midge_local *l);
+
+/* expire.c: what time does to wills, sessions, retained messages. */
+void midge_will_publish(struct midge *m, struct midge_session *s); /* if it has one */
+void midge_session_timer(struct midge *m, struct midge_timer *t);
+void midge_session_arm(struct midge *m, struct midge_session *s);  /* it has just gone away */
+midge_ms midge_retain_due(const struct midge *m);                  /* age of the next sweep */
+void midge_retain_sweep(struct midge *m);
+
+/* sys.c */
+void midge_sys_start(struct midge *m);
+void midge_sys_stop(struct midge *m);
+void midge_sys_tick(struct midge *m);
+
+/* Books: one line of the ledger, in the session's and in the broker's. */
+#define MIDGE_BOOK(m, s, q, field)                                                                                      \
+    do {                                                                                                                \
+        if (MIDGE_BOOKS) {                                                                                              \
+            (m)->books[q].field++;                                                                                      \
+            if ((s)->outbox)                                                                                            \
+                (s)->outbox->books[q].field++;                                                                          \
+        }                                                                                                               \
+    } while (0)
+
+#endif

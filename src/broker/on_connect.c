@@ -1,0 +1,252 @@
+/* on_connect.c - CONNECT, step by step: lawful here? who is it? which session? CONNACK. */
+#include "broker/internal.h"
+
+/* ---- refusal --------------------------------------------------------------------------------------------- */
+
+static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const void *arg)
+{
+    (void)c;
+    midge_encode_connack(w, arg);
+}
+
+/* 3.x has codes for what a broker decides, silence for what a client breaks [MQTT311-3.2.2-6]. */
+static bool has_v3_code(uint8_t reason)
+{
+    return reason != MIDGE_RC_MALFORMED && reason != MIDGE_RC_PROTOCOL_ERROR && reason != MIDGE_RC_PACKET_TOO_LARGE &&
+           reason != MIDGE_RC_TOPIC_NAME_INVALID;
+}
+
+void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference)
+{
+    struct midge_connack out = { .version = c->version,
+                                 .reason = reason, /* Session Present 0 [MQTT-3.2.2-6] [MQTT311-3.2.2-4] */
+                                 .receive_maximum = UINT16_MAX,
+                                 .maximum_qos = 2,
+                                 .server_reference = server_reference };
+    if (c->version && (c->version == MIDGE_V50 || has_v3_code(reason)))
+        midge_conn_send_text(c, encode_connack, &out, &out.reason_string, reason); /* [MQTT-3.2.2-19] */
+    midge_conn_tell(c, MIDGE_EV_REFUSED, reason);
+    midge_conn_end(c, reason); /* [MQTT-3.2.2-7] [MQTT311-3.2.2-5] */
+}
+
+/* ---- what this broker does not serve ----------------------------------------------------------------------- */
+
+static enum midge_reason check_client_id(const struct midge_conn *c, const struct midge_connect *pk)
+{
+    if (pk->client_id.len > c->m->limits->client_id_bytes)
+        return MIDGE_RC_CLIENT_ID_NOT_VALID; /* [MQTT-3.1.3-8] [MQTT311-3.1.3-9] */
+    if (pk->client_id.len)
+        return MIDGE_RC_SUCCESS; /* of any length and character [MQTT-3.1.3-5] [MQTT311-3.1.3-5] */
+    if (pk->version == MIDGE_V31)
+        return MIDGE_RC_CLIENT_ID_NOT_VALID; /* [V31-clientid] */
+    if (pk->version == MIDGE_V311 && !pk->clean_start)
+        return MIDGE_RC_CLIENT_ID_NOT_VALID; /* [MQTT311-3.1.3-8] */
+    return MIDGE_RC_SUCCESS;
+}
+
+static enum midge_reason check_will(const struct midge *m, const struct midge_connect *pk)
+{
+    if (!pk->has_will)
+        return MIDGE_RC_SUCCESS;
+    if (!MIDGE_WILL)
+        return MIDGE_RC_IMPLEMENTATION_SPECIFIC;
+    if (pk->will_qos > midge_max_qos(m))
+        return MIDGE_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
+    if (pk->will_retain && !(MIDGE_RETAIN && m->limits->retain))
+        return MIDGE_RC_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-13] */
+    if (!midge_topic_valid(pk->will_topic, m->limits->topic_levels))
+        return MIDGE_RC_TOPIC_NAME_INVALID; /* [MQTT-4.7.0-1] [MQTT311-4.7.1-1] */
+    if (pk->will_props.user_count > m->limits->user_properties)
+        return MIDGE_RC_QUOTA_EXCEEDED;
+    return MIDGE_RC_SUCCESS;
+}
+
+static enum midge_reason check(const struct midge_conn *c, const struct midge_connect *pk)
+{
+    const struct midge *m = c->m;
+    if (m->shutting_down)
+        return MIDGE_RC_SERVER_SHUTTING_DOWN;
+    if (pk->props.user_count > m->limits->user_properties)
+        return MIDGE_RC_QUOTA_EXCEEDED;
+    enum midge_reason rc = check_client_id(c, pk);
+    return rc != MIDGE_RC_SUCCESS ? rc : check_will(m, pk);
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------- */
+
+#define AUTO_ID_DIGITS 16u
+#define AUTO_ID_MAX 64u
+
+/* An id that no session has [MQTT-3.1.3-6] [MQTT-3.2.2-16] [MQTT311-3.1.3-6]. */
+static struct midge_slice assign_id(struct midge *m, uint8_t out[AUTO_ID_MAX])
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t n = strlen(m->auto_id_prefix);
+    n = n < AUTO_ID_MAX - AUTO_ID_DIGITS ? n : AUTO_ID_MAX - AUTO_ID_DIGITS;
+    memcpy(out, m->auto_id_prefix, n);
+    struct midge_slice id = midge_slice_of(out, n + AUTO_ID_DIGITS);
+    do {
+        uint8_t random[AUTO_ID_DIGITS / 2];
+        m->auto_ids++;
+        midge_random(m, random, sizeof random);
+        for (size_t i = 0; i < AUTO_ID_DIGITS; i++)
+            out[n + i] = (uint8_t)digits[random[i / 2] >> (i % 2 ? 0 : 4) & 0xF];
+    } while (midge_session_find(&m->sessions, id));
+    return id;
+}
+
+static bool keep_names(struct midge_conn *c, const struct midge_connect *pk)
+{
+    uint8_t buffer[AUTO_ID_MAX];
+    struct midge_slice assigned = { 0 };
+    if (!pk->client_id.len)
+        assigned = assign_id(c->m, buffer);
+    struct midge_names n = { .username_len = (uint16_t)pk->username.len,
+                             .method_len = (uint16_t)pk->props.auth_method.len,
+                             .assigned_len = (uint16_t)assigned.len,
+                             .has_username = pk->has_username,
+                             .has_method = pk->props.auth_method.data != NULL };
+    if (!n.has_username && !n.has_method && !n.assigned_len)
+        return true;
+    struct midge_names *names = midge_mem_alloc(&c->m->mem, midge_names_size(&n), MIDGE_TAG_CONN);
+    if (!names)
+        return false;
+    *names = n;
+    struct midge_wr w;
+    midge_wr_init(&w, names->bytes, UINT32_MAX, 0);
+    midge_wr_bytes(&w, pk->username);
+    midge_wr_bytes(&w, pk->props.auth_method);
+    midge_wr_bytes(&w, assigned);
+    c->names = names;
+    return true;
+}
+
+/* ---- CONNECT arrives ----------------------------------------------------------------------------------------- */
+
+enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body)
+{
+    struct midge_connect pk;
+    enum midge_reason rc = midge_decode_connect(body, &pk);
+    c->version = pk.version;
+    if (rc == MIDGE_RC_SUCCESS)
+        rc = check(c, &pk);
+    if (rc != MIDGE_RC_SUCCESS)
+        return rc;
+    c->bridge = pk.bridge;
+    c->request_problem = pk.props.request_problem;
+    if (midge_served_v5(c) && midge_props_has(&pk.props, PROP_MAXIMUM_PACKET_SIZE))
+        c->maximum_packet = pk.props.maximum_packet_size; /* CONNACK keeps to it too [MQTT-3.1.2-24] */
+    if (!keep_names(c, &pk))
+        return MIDGE_RC_QUOTA_EXCEEDED;
+    midge_login_ask(c, &pk, body);
+    return MIDGE_RC_SUCCESS;
+}
+
+/* ---- CONNECT is allowed --------------------------------------------------------------------------------------- */
+
+/* NULL and *rc when it cannot be kept. */
+static struct midge_will *make_will(struct midge_conn *c, const struct midge_connect *pk, enum midge_reason *rc)
+{
+    if (!MIDGE_WILL || !pk->has_will)
+        return NULL;
+    *rc = MIDGE_RC_QUOTA_EXCEEDED;
+    struct midge *m = c->m;
+    struct midge_slice props = midge_slice_of(NULL, midge_props_forward_size(pk->will_props.section));
+    struct midge_msg_parts parts = { .topic = pk->will_topic,
+                                     .props = props,
+                                     .payload = pk->will_payload,
+                                     .qos = pk->will_qos,
+                                     .retain = pk->will_retain,
+                                     .has_expiry = midge_props_has(&pk->will_props, PROP_MESSAGE_EXPIRY),
+                                     .expiry_s = pk->will_props.message_expiry_s };
+    struct midge_msg *msg = midge_msg_new(&m->mem, &parts);
+    if (!msg)
+        return NULL;
+    struct midge_wr w;
+    midge_wr_init(&w, midge_msg_props_space(msg), props.len, 0);
+    midge_props_forward(pk->will_props.section, &w); /* [MQTT-3.1.3-10] */
+    struct midge_will *will = midge_will_new(&m->mem, msg, pk->will_props.will_delay_s);
+    if (will)
+        *rc = MIDGE_RC_SUCCESS;
+    return will;
+}
+
+static bool will_allowed(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice client_id)
+{
+    const struct midge_hooks *h = c->m->hooks;
+    if (!pk->has_will || !h->allow)
+        return true;
+    struct midge_who who;
+    midge_conn_who(c, &who);
+    who.client_id = client_id;
+    return h->allow(h->user, &who, MIDGE_ACCESS_PUBLISH, pk->will_topic);
+}
+
+static void set_terms(struct midge_conn *c, const struct midge_connect *pk)
+{
+    const struct midge_limits *limits = c->m->limits;
+    c->window = pk->props.receive_maximum < limits->inflight ? pk->props.receive_maximum : limits->inflight;
+    c->alias_max = pk->props.topic_alias_maximum < limits->alias_out ? pk->props.topic_alias_maximum
+                                                                     : limits->alias_out;
+    c->keepalive_s = midge_granted_keepalive(c->m, pk);
+}
+
+static void up(struct midge_conn *c, const struct midge_connect *pk, bool present, struct midge_slice auth_data)
+{
+    struct midge *m = c->m;
+    c->state = CONN_UP;
+    m->client_count++;
+    midge_send_connack(c, pk, present, auth_data); /* the first packet, the only one [MQTT-3.2.0-1] [MQTT-3.2.0-2] */
+    if (c->state != CONN_UP)
+        return;
+    midge_timer_cancel(&m->conn_timers, &c->timer);
+    if (c->keepalive_s)
+        midge_arm(m, &m->conn_timers, &c->timer, (midge_ms)c->keepalive_s * 1500u);
+    struct midge_event ev = { .kind = MIDGE_EV_CONNECTED,
+                              .session_present = present,
+                              .clean_start = pk->clean_start,
+                              .keepalive_s = pk->keepalive_s };
+    midge_conn_who(c, &ev.who);
+    midge_tell(m, &ev);
+    midge_session_mark_ready(m, c->session);
+}
+
+static enum midge_reason establish(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice client_id,
+                                   struct midge_slice auth_data)
+{
+    struct midge *m = c->m;
+    const struct midge_session *known = midge_session_find(&m->sessions, client_id);
+    if (MIDGE_LOCAL && known && known->local)
+        return MIDGE_RC_CLIENT_ID_NOT_VALID; /* the application's own client is not to be taken over from outside */
+    if (!will_allowed(c, pk, client_id))
+        return MIDGE_RC_NOT_AUTHORIZED;
+    enum midge_reason rc = MIDGE_RC_SUCCESS;
+    struct midge_will *will = make_will(c, pk, &rc);
+    if (rc != MIDGE_RC_SUCCESS)
+        return rc;
+
+    bool present = false;
+    uint32_t expiry_s = MIDGE_PERSIST ? midge_granted_expiry(m, pk->session_expiry_s) : 0;
+    struct midge_session *s = midge_session_take(m, c, client_id, pk->clean_start, expiry_s, &present);
+    if (!s) {
+        if (MIDGE_WILL)
+            midge_will_free(&m->mem, will);
+        return MIDGE_RC_QUOTA_EXCEEDED;
+    }
+    s->will = will; /* [MQTT-3.1.2-7] */
+    set_terms(c, pk);
+    up(c, pk, present, auth_data);
+    return MIDGE_RC_SUCCESS;
+}
+
+void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
+                           const struct midge_login_answer *answer)
+{
+    struct midge_slice client_id = answer->client_id.data ? answer->client_id
+                                   : pk->client_id.len    ? pk->client_id
+                                                          : midge_names_assigned(c->names);
+    c->tag = answer->tag;
+    enum midge_reason rc = establish(c, pk, client_id, answer->data);
+    if (rc != MIDGE_RC_SUCCESS)
+        midge_connect_refuse(c, (uint8_t)rc, (struct midge_slice){ 0 });
+}

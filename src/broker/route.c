@@ -1,0 +1,324 @@
+/* route.c - one message to the retained store, to sessions, to groups: all of them, or nobody.
+ *
+ * First an entry is made for every receiver and hung aside; overlapping subscriptions of one session share one
+ * [MQTT-3.3.4-4]. Only when all entries are there, and the retained store has taken the message, do they go into their
+ * queues: a publisher that is refused can try again, and nobody has seen the message.
+ */
+#include "broker/internal.h"
+
+struct route {
+    struct midge *m;
+    struct midge_msg *msg;
+    struct midge_session *from;  /* NULL = the host */
+    struct midge_session *receivers; /* chained by outbox->next_receiver: their outbox->pending */
+    struct midge_entry *shared;  /* drawn from groups, chained by `next` */
+};
+
+uint32_t midge_origin(const struct midge *m, const struct midge_session *s)
+{
+    return s ? midge_map_hash(&m->sessions.by_id, 0, midge_session_id(s)) | 1u : 0;
+}
+
+/* ---- making the entries ------------------------------------------------------------------------------------------ */
+
+static bool is_here(const struct midge_session *s)
+{
+    return s->conn || (MIDGE_LOCAL && s->local);
+}
+
+static uint8_t lower(uint8_t a, uint8_t b)
+{
+    return a < b ? a : b;
+}
+
+static struct midge_entry *new_entry(struct route *r, struct midge_session *s, const uint32_t *ids, uint8_t id_count)
+{
+    if (!midge_session_outbox(&r->m->sessions, s))
+        return NULL;
+    return midge_entry_new(&r->m->mem, s, r->msg, ids, id_count);
+}
+
+/* The session's entry, made by the first of its subscriptions that match; each adds its identifier. */
+static struct midge_entry *pending(struct route *r, struct midge_session *s, uint32_t id)
+{
+    struct midge_entry *e = s->outbox ? s->outbox->pending : NULL;
+    if (e && id)
+        e = midge_entry_add_id(&r->m->mem, e, id);
+    else if (!e) {
+        e = new_entry(r, s, &id, id ? 1 : 0);
+        if (e) {
+            s->outbox->next_receiver = r->receivers;
+            r->receivers = s;
+        }
+    }
+    if (e)
+        s->outbox->pending = e;
+    return e;
+}
+
+static bool for_sub(void *arg, struct midge_sub *sub)
+{
+    struct route *r = arg;
+    struct midge_session *s = sub->session;
+    uint8_t qos = lower(sub->qos, r->msg->qos & 3); /* [MQTT-3.8.4-8] [MQTT311-3.8.4-6] */
+    if (sub->no_local && s == r->from)
+        return true; /* [MQTT-3.8.3-3] */
+    if (qos == 0 && !is_here(s))
+        return true; /* QoS 0 does not wait for who is away */
+
+    struct midge_entry *e = pending(r, s, sub->id);
+    if (!e)
+        return false;
+    e->qos = qos > e->qos ? qos & 3u : e->qos; /* the highest of those that match [MQTT-3.3.4-2] [MQTT311-3.3.5-1] */
+    if (sub->retain_as_published && r->msg->retain)
+        e->retain = true; /* [MQTT-3.3.1-13], else 0: [MQTT-3.3.1-12] [MQTT311-3.3.1-9] */
+    return true;
+}
+
+/* ---- groups ---------------------------------------------------------------------------------------------------------- */
+
+/* Whose turn is it? Members that are here and have room come first; then one that is away and can wait. */
+static struct midge_sub *pick(const struct midge *m, struct midge_group *g, const struct midge_msg *msg,
+                              const struct midge_session *but)
+{
+    struct midge_sub *first = midge_group_turn(g);
+    struct midge_sub *away = NULL;
+    struct midge_sub *sub = first;
+    do {
+        const struct midge_session *s = sub->session;
+        bool room = midge_quota_queue(m, s, midge_msg_bytes(msg)) == MIDGE_DROP_REASONS;
+        if (s != but && room && is_here(s))
+            return sub;
+        if (s != but && !away && room && lower(sub->qos, msg->qos & 3))
+            away = sub;
+        sub = midge_group_turn(g);
+    } while (sub != first);
+    return away;
+}
+
+/* A full group: whoever's turn it is has a queue that says what happens then. */
+static struct midge_sub *pick_any(struct midge_group *g, const struct midge_msg *msg)
+{
+    struct midge_sub *first = midge_group_turn(g);
+    struct midge_sub *sub = first;
+    do {
+        if (is_here(sub->session) || lower(sub->qos, msg->qos & 3))
+            return sub;
+        sub = midge_group_turn(g);
+    } while (sub != first);
+    return NULL;
+}
+
+static bool for_group(void *arg, struct midge_group *g)
+{
+    struct route *r = arg;
+    struct midge_sub *sub = pick(r->m, g, r->msg, NULL);
+    if (!sub)
+        sub = pick_any(g, r->msg);
+    if (!sub)
+        return true;
+    uint32_t ids[2] = { g->serial, sub->id };
+    struct midge_entry *e = new_entry(r, sub->session, ids, sub->id ? 2 : 1);
+    if (!e)
+        return false;
+    e->next = r->shared;
+    r->shared = e;
+    e->shared = true;
+    e->qos = lower(sub->qos, r->msg->qos & 3) & 3u; /* [MQTT-4.8.2-3] */
+    e->retain = sub->retain_as_published && r->msg->retain;
+    return true;
+}
+
+/* ---- all or nothing ---------------------------------------------------------------------------------------------------- */
+
+/* The next entry that was hung aside; NULL = all are taken. */
+static struct midge_entry *take(struct route *r)
+{
+    struct midge_entry *e = r->shared;
+    if (e) {
+        r->shared = e->next;
+        return e;
+    }
+    struct midge_session *s = r->receivers;
+    if (!s)
+        return NULL;
+    r->receivers = s->outbox->next_receiver;
+    e = s->outbox->pending;
+    s->outbox->pending = NULL;
+    return e;
+}
+
+static void undo(struct route *r)
+{
+    struct midge_entry *e;
+    while ((e = take(r)))
+        midge_entry_free(&r->m->mem, e);
+}
+
+static bool is_full(const struct route *r, const struct midge_entry *e)
+{
+    return e->qos && midge_quota_queue(r->m, e->session, midge_msg_bytes(r->msg)) != MIDGE_DROP_REASONS;
+}
+
+/* Under MIDGE_QUEUE_REFUSE one full session refuses the publisher for all. */
+static bool some_refuses(const struct route *r)
+{
+    if (r->m->limits->queue_policy != MIDGE_QUEUE_REFUSE)
+        return false;
+    for (const struct midge_session *s = r->receivers; s; s = s->outbox->next_receiver)
+        if (is_full(r, s->outbox->pending))
+            return true;
+    for (const struct midge_entry *e = r->shared; e; e = e->next)
+        if (is_full(r, e))
+            return true;
+    return false;
+}
+
+static bool retain(struct midge *m, struct midge_msg *msg)
+{
+    if (!MIDGE_RETAIN || !msg->retain)
+        return true; /* [MQTT-3.3.1-8] [MQTT311-3.3.1-12] */
+    if (msg->payload_len == 0) {
+        midge_retain_remove(&m->retain, midge_msg_topic(msg)); /* [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT311-3.3.1-10] */
+        return true;
+    }
+    return midge_quota_retain(m, msg) == MIDGE_RC_SUCCESS && midge_retain_set(&m->retain, msg) == MIDGE_OK;
+}
+
+enum midge_reason midge_route(struct midge *m, struct midge_msg *msg, struct midge_session *from)
+{
+    struct route r = { .m = m, .msg = msg, .from = from };
+    const struct midge_matcher matcher = { .sub = for_sub, .group = MIDGE_SHARED ? for_group : NULL, .arg = &r };
+    bool all = midge_subtree_match(&m->subs, midge_msg_topic(msg), &matcher);
+    if (!all || some_refuses(&r) || !retain(m, msg)) {
+        undo(&r);
+        midge_quota_refused(m);
+        return MIDGE_RC_QUOTA_EXCEEDED; /* [U5-3.3.4-0x97] */
+    }
+    bool somebody = r.receivers || r.shared;
+    struct midge_entry *e;
+    while ((e = take(&r)))
+        midge_enqueue(m, e);
+    return somebody ? MIDGE_RC_SUCCESS : MIDGE_RC_NO_MATCHING_SUBSCRIBERS; /* [U5-3.3.4-0x10] */
+}
+
+/* ---- into the queue ------------------------------------------------------------------------------------------------------ */
+
+static void push(struct midge *m, struct midge_entry *e)
+{
+    struct midge_session *s = e->session;
+    struct midge_outbox *ob = s->outbox;
+    e->pid = ++ob->arrivals;
+    ob->msgs++;
+    ob->bytes += midge_msg_bytes(e->msg);
+    midge_queue_push(e->qos ? &ob->waiting : &ob->waiting0, e); /* in the order of arrival [MQTT-4.6.0-5] */
+    midge_session_mark_ready(m, s);
+}
+
+static void doom(struct midge *m, struct midge_session *s, uint8_t how)
+{
+    s->doomed = how & 3u;
+    m->any_doomed = true;
+}
+
+/* DROP_OLD: the oldest that has not been sent gives way. */
+static bool drop_oldest(struct midge *m, struct midge_session *s, enum midge_drop why)
+{
+    struct midge_outbox *ob = s->outbox;
+    struct midge_entry *old = midge_queue_pop(ob->waiting0.head ? &ob->waiting0 : &ob->waiting);
+    if (!old)
+        return false;
+    ob->msgs--;
+    ob->bytes -= midge_msg_bytes(old->msg);
+    midge_drop(m, s, old, why);
+    return true;
+}
+
+/* The session's own limit concerns that session alone. */
+static void overflow(struct midge *m, struct midge_entry *e, enum midge_drop why)
+{
+    struct midge_session *s = e->session;
+    uint8_t qos = e->qos;
+    midge_drop(m, s, e, why);
+    if (m->limits->queue_policy == MIDGE_QUEUE_END_SESSION && qos)
+        doom(m, s, 2);
+    else if (qos && s->conn && s->version == MIDGE_V50)
+        doom(m, s, 1); /* a reader that has stalled is told with 0x97; what it holds waits for it */
+}
+
+void midge_enqueue(struct midge *m, struct midge_entry *e)
+{
+    struct midge_session *s = e->session;
+    uint32_t bytes = midge_msg_bytes(e->msg);
+    MIDGE_BOOK(m, s, e->qos, enqueued);
+    enum midge_drop why = midge_quota_queue(m, s, bytes);
+    while (why != MIDGE_DROP_REASONS && m->limits->queue_policy == MIDGE_QUEUE_DROP_OLD && drop_oldest(m, s, why))
+        why = midge_quota_queue(m, s, bytes);
+    if (why != MIDGE_DROP_REASONS)
+        overflow(m, e, why);
+    else
+        push(m, e);
+}
+
+/* ---- a member of a group goes ---------------------------------------------------------------------------------------------- */
+
+static struct midge_group *find_group(const struct midge_session *s, uint32_t serial)
+{
+    for (struct midge_link *l = s->subs; l; l = l->next) {
+        const struct midge_sub *sub = MIDGE_CONTAINER(struct midge_sub, on_session, l);
+        if (sub->shared && sub->group->serial == serial)
+            return sub->group;
+    }
+    return NULL;
+}
+
+/* A new entry for another member; NULL = there is none who could take it, or no memory. */
+static struct midge_entry *pass_on(struct midge *m, const struct midge_entry *e)
+{
+    struct midge_group *g = find_group(e->session, e->ids[0]);
+    struct midge_sub *sub = g ? pick(m, g, e->msg, e->session) : NULL;
+    if (!sub || !midge_session_outbox(&m->sessions, sub->session))
+        return NULL;
+    uint32_t ids[2] = { g->serial, sub->id };
+    struct midge_entry *copy = midge_entry_new(&m->mem, sub->session, e->msg, ids, sub->id ? 2 : 1);
+    if (!copy)
+        return NULL;
+    copy->shared = true;
+    copy->qos = lower(sub->qos, e->msg->qos & 3) & 3u;
+    copy->retain = e->retain;
+    return copy;
+}
+
+static void hand_over_queue(struct midge *m, struct midge_session *s, struct midge_queue *q, uint32_t serial)
+{
+    struct midge_entry *before = NULL;
+    struct midge_entry *next;
+    for (struct midge_entry *e = q->head; e; e = next) {
+        next = e->next;
+        bool may = e->shared && (!serial || e->ids[0] == serial) && !(e->sent && e->qos == 2); /* [MQTT-4.8.2-5] */
+        struct midge_entry *copy = may ? pass_on(m, e) : NULL;
+        if (!copy) {
+            before = e;
+            continue;
+        }
+        midge_queue_take(q, before, e);
+        s->outbox->msgs--;
+        s->outbox->bytes -= midge_msg_bytes(e->msg);
+        if (MIDGE_BOOKS) { /* it was never this session's to lose */
+            m->books[e->qos].enqueued--;
+            s->outbox->books[e->qos].enqueued--;
+        }
+        midge_entry_free(&m->mem, e);
+        midge_enqueue(m, copy);
+    }
+}
+
+void midge_hand_over(struct midge *m, struct midge_session *s, uint32_t serial, bool sent)
+{
+    if (!s->outbox)
+        return;
+    if (sent)
+        hand_over_queue(m, s, &s->outbox->unacked, serial);
+    hand_over_queue(m, s, &s->outbox->waiting, serial);
+    hand_over_queue(m, s, &s->outbox->waiting0, serial);
+}

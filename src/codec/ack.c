@@ -1,0 +1,43 @@
+/* ack.c - PUBACK, PUBREC, PUBREL, PUBCOMP: four packets, one form. */
+#include "codec/packet.h"
+
+enum midge_reason midge_decode_ack(enum midge_packet type, struct midge_slice body, uint8_t version,
+                                   struct midge_ack *out)
+{
+    struct midge_rd r;
+    midge_rd_init(&r, body);
+    *out = (struct midge_ack){ .pid = midge_rd_u16(&r) };
+    if (MIDGE_V5 && version == MIDGE_V50) { /* short forms [U5-3.4.2.1-short] */
+        if (midge_rd_left(&r) > 0)
+            out->reason = midge_rd_u8(&r);
+        if (midge_rd_left(&r) > 0) {
+            struct midge_props props;
+            enum midge_reason rc = midge_props_read(&r, MIDGE_IN(type), &props);
+            if (rc != MIDGE_RC_SUCCESS)
+                return rc;
+            out->reason_string = props.reason_string;
+        }
+    }
+    if (!midge_rd_done(&r))
+        return MIDGE_RC_MALFORMED;
+    if (out->pid == 0 || !midge_reason_lawful(out->reason, MIDGE_IN(type)))
+        return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1] */
+    return MIDGE_RC_SUCCESS;
+}
+
+void midge_encode_ack(struct midge_wr *w, enum midge_packet type, uint8_t version, const struct midge_ack *p)
+{
+    bool v5 = MIDGE_V5 && version == MIDGE_V50;
+    uint32_t text = v5 && p->reason_string.len > 0 ? 3 + p->reason_string.len : 0;
+    bool reason = v5 && (p->reason != MIDGE_RC_SUCCESS || text > 0);
+
+    midge_wr_u8(w, (uint8_t)(type << 4 | (type == PK_PUBREL ? 2 : 0))); /* [MQTT-3.6.1-1] [MQTT311-3.6.1-1] */
+    midge_wr_varint(w, 2 + (reason ? 1u : 0u) + (text > 0 ? midge_varint_size(text) + text : 0));
+    midge_wr_u16(w, p->pid); /* [MQTT-2.2.1-5] [MQTT311-2.3.1-6] */
+    if (reason)
+        midge_wr_u8(w, p->reason);
+    if (text > 0) {
+        midge_wr_varint(w, text);
+        midge_prop_string(w, PROP_REASON_STRING, p->reason_string);
+    }
+}

@@ -1,0 +1,249 @@
+/* props.c - the property section: one table, and a reader, a walker and writers that go by it. */
+#include "codec/props.h"
+
+#include "base/slice.h"
+#include "base/utf8.h"
+
+#include <stddef.h>
+
+/* What follows the identifier. */
+enum type { NONE, BYTE, U16, U32, VARINT, BINARY, STRING, PAIR };
+
+#define TYPE 0x0F
+#define NONZERO 0x10 /* the value 0 is refused */
+#define FORWARD 0x20 /* travels with a message [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-20] */
+
+struct rule {
+    uint16_t where; /* MIDGE_IN of the packets that may carry it */
+    uint8_t kind;   /* type and flags */
+    uint8_t at;     /* offset of its value in struct midge_props */
+};
+
+_Static_assert(sizeof(struct midge_props) <= UINT8_MAX, "an offset fits one byte");
+
+#define AT(member) offsetof(struct midge_props, member)
+#define IN(type) MIDGE_IN(PK_##type)
+#define IN_MESSAGE (IN(PUBLISH) | MIDGE_IN_WILL)
+#define IN_HELLO (IN(CONNECT) | IN(CONNACK))
+#define IN_ANSWER                                                                                                    \
+    (IN(CONNACK) | IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK) | IN(DISCONNECT) | \
+     IN(AUTH))
+#define IN_ALL (IN_MESSAGE | IN_ANSWER | IN(CONNECT) | IN(SUBSCRIBE) | IN(UNSUBSCRIBE))
+
+/* MQTT 5.0 table 2-4, line by line. All its bytes are 0 or 1. */
+static const struct rule rules[] = {
+    [PROP_PAYLOAD_FORMAT] = { IN_MESSAGE, BYTE | FORWARD, AT(payload_format) },
+    [PROP_MESSAGE_EXPIRY] = { IN_MESSAGE, U32, AT(message_expiry_s) },
+    [PROP_CONTENT_TYPE] = { IN_MESSAGE, STRING | FORWARD, AT(content_type) },
+    [PROP_RESPONSE_TOPIC] = { IN_MESSAGE, STRING | FORWARD, AT(response_topic) },
+    [PROP_CORRELATION_DATA] = { IN_MESSAGE, BINARY | FORWARD, AT(correlation_data) },
+    [PROP_SUBSCRIPTION_ID] = { IN(PUBLISH) | IN(SUBSCRIBE), VARINT | NONZERO, AT(subscription_id) },
+    [PROP_SESSION_EXPIRY] = { IN_HELLO | IN(DISCONNECT), U32, AT(session_expiry_s) },
+    [PROP_ASSIGNED_ID] = { IN(CONNACK), STRING, AT(assigned_id) },
+    [PROP_SERVER_KEEP_ALIVE] = { IN(CONNACK), U16, AT(server_keep_alive_s) },
+    [PROP_AUTH_METHOD] = { IN_HELLO | IN(AUTH), STRING, AT(auth_method) },
+    [PROP_AUTH_DATA] = { IN_HELLO | IN(AUTH), BINARY, AT(auth_data) },
+    [PROP_REQUEST_PROBLEM] = { IN(CONNECT), BYTE, AT(request_problem) },
+    [PROP_WILL_DELAY] = { MIDGE_IN_WILL, U32, AT(will_delay_s) },
+    [PROP_REQUEST_RESPONSE] = { IN(CONNECT), BYTE, AT(request_response) },
+    [PROP_RESPONSE_INFO] = { IN(CONNACK), STRING, AT(response_info) },
+    [PROP_SERVER_REFERENCE] = { IN(CONNACK) | IN(DISCONNECT), STRING, AT(server_reference) },
+    [PROP_REASON_STRING] = { IN_ANSWER, STRING, AT(reason_string) },
+    [PROP_RECEIVE_MAXIMUM] = { IN_HELLO, U16 | NONZERO, AT(receive_maximum) },
+    [PROP_TOPIC_ALIAS_MAXIMUM] = { IN_HELLO, U16, AT(topic_alias_maximum) },
+    [PROP_TOPIC_ALIAS] = { IN(PUBLISH), U16 | NONZERO, AT(topic_alias) },
+    [PROP_MAXIMUM_QOS] = { IN(CONNACK), BYTE, AT(maximum_qos) },
+    [PROP_RETAIN_AVAILABLE] = { IN(CONNACK), BYTE, AT(retain_available) },
+    [PROP_USER] = { IN_ALL, PAIR | FORWARD, AT(user_count) }, /* [MQTT-3.3.2-17] */
+    [PROP_MAXIMUM_PACKET_SIZE] = { IN_HELLO, U32 | NONZERO, AT(maximum_packet_size) },
+    [PROP_WILDCARD_AVAILABLE] = { IN(CONNACK), BYTE, AT(wildcard_available) },
+    [PROP_SUBSCRIPTION_ID_AVAILABLE] = { IN(CONNACK), BYTE, AT(subscription_id_available) },
+    [PROP_SHARED_AVAILABLE] = { IN(CONNACK), BYTE, AT(shared_available) },
+};
+
+void midge_props_default(struct midge_props *p)
+{
+    *p = (struct midge_props){
+        .receive_maximum = UINT16_MAX,
+        .request_problem = 1,
+        .maximum_qos = 2,
+        .retain_available = 1,
+        .wildcard_available = 1,
+        .subscription_id_available = 1,
+        .shared_available = 1,
+    };
+}
+
+/* Reads an identifier and its value, of whatever type; texts are not yet checked. */
+static const struct rule *read_property(struct midge_rd *r, struct midge_property *out)
+{
+    static const struct rule unknown = { 0 };
+    uint32_t id = midge_rd_varint(r);
+    const struct rule *rule = id < sizeof rules / sizeof rules[0] ? &rules[id] : &unknown;
+    *out = (struct midge_property){ .id = (uint8_t)id };
+    switch (rule->kind & TYPE) {
+    case BYTE:
+        out->number = midge_rd_u8(r);
+        break;
+    case U16:
+        out->number = midge_rd_u16(r);
+        break;
+    case U32:
+        out->number = midge_rd_u32(r);
+        break;
+    case VARINT:
+        out->number = midge_rd_varint(r);
+        break;
+    case PAIR:
+        out->name = midge_rd_binary(r);
+        out->value = midge_rd_binary(r);
+        break;
+    case BINARY:
+    case STRING:
+        out->value = midge_rd_binary(r);
+        break;
+    default:
+        break; /* no such property: allowed nowhere */
+    }
+    return rule;
+}
+
+/* User properties may repeat anywhere, Subscription Identifiers in PUBLISH [U5-2.2.2.2-dup] [U5-3.8.2.1.2-multi]. */
+static bool may_repeat(uint8_t id, unsigned where)
+{
+    return id == PROP_USER || (id == PROP_SUBSCRIPTION_ID && where == MIDGE_IN(PK_PUBLISH));
+}
+
+static enum midge_reason check(const struct rule *rule, const struct midge_property *v, unsigned where,
+                               const struct midge_props *so_far)
+{
+    unsigned type = rule->kind & TYPE;
+    if ((rule->where & where) == 0)
+        return MIDGE_RC_MALFORMED; /* [U5-2.2.2.2-type] */
+    if (type >= STRING && !(midge_utf8_valid(v->name) && midge_utf8_valid(v->value)))
+        return MIDGE_RC_MALFORMED; /* [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-1.5.7-1] [MQTT-3.3.2-13] [MQTT-3.3.2-19] */
+    if (midge_props_has(so_far, v->id) && !may_repeat(v->id, where))
+        return MIDGE_RC_PROTOCOL_ERROR;
+    if (type == BYTE && v->number > 1)
+        return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.1.2.11.6-bool] */
+    if ((rule->kind & NONZERO) && v->number == 0) /* [U5-3.1.2.11.3-zero] [U5-3.1.2.11.4-zero] [U5-3.3.2.3.8-zero] */
+        return v->id == PROP_TOPIC_ALIAS ? MIDGE_RC_TOPIC_ALIAS_INVALID : MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.3.2-8] */
+    return MIDGE_RC_SUCCESS;
+}
+
+static void store(struct midge_props *p, const struct rule *rule, const struct midge_property *v)
+{
+    void *at = (char *)p + rule->at;
+    p->present |= (uint64_t)1 << v->id;
+    switch (rule->kind & TYPE) {
+    case BYTE:
+        *(uint8_t *)at = (uint8_t)v->number;
+        break;
+    case U16:
+        *(uint16_t *)at = (uint16_t)v->number;
+        break;
+    case PAIR:
+        if (p->user_count < UINT16_MAX)
+            p->user_count++;
+        break;
+    case BINARY:
+    case STRING:
+        *(struct midge_slice *)at = v->value;
+        break;
+    default: /* U32, VARINT */
+        *(uint32_t *)at = v->number;
+    }
+}
+
+static enum midge_reason read_section(struct midge_slice section, unsigned where, struct midge_props *out)
+{
+    struct midge_rd r;
+    midge_rd_init(&r, section);
+    while (midge_rd_left(&r) > 0) {
+        struct midge_property v;
+        const struct rule *rule = read_property(&r, &v);
+        if (!midge_rd_ok(&r))
+            return MIDGE_RC_MALFORMED;
+        enum midge_reason rc = check(rule, &v, where, out);
+        if (rc != MIDGE_RC_SUCCESS)
+            return rc;
+        store(out, rule, &v);
+    }
+    if (out->auth_data.data && !out->auth_method.data)
+        return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.1.2.11.10-nomethod] */
+    return MIDGE_RC_SUCCESS;
+}
+
+enum midge_reason midge_props_read(struct midge_rd *r, unsigned where, struct midge_props *out)
+{
+    midge_props_default(out);
+    uint32_t len = midge_rd_varint(r);
+    out->section = midge_rd_bytes(r, len);
+    if (!midge_rd_ok(r))
+        return MIDGE_RC_MALFORMED; /* also: no length at all [MQTT-2.2.2-1], one beyond the packet [U5-2.2.2-len] */
+    return read_section(out->section, where, out);
+}
+
+bool midge_props_next(struct midge_slice section, uint32_t *at, struct midge_property *out)
+{
+    if (*at >= section.len)
+        return false;
+    struct midge_rd r;
+    midge_rd_init(&r, midge_slice_of(section.data + *at, section.len - *at));
+    read_property(&r, out);
+    *at = section.len - midge_rd_left(&r);
+    return midge_rd_ok(&r);
+}
+
+void midge_props_forward(struct midge_slice section, struct midge_wr *w)
+{
+    struct midge_property v;
+    for (uint32_t from = 0, to = 0; midge_props_next(section, &to, &v); from = to) {
+        if (rules[v.id].kind & FORWARD)
+            midge_wr_bytes(w, midge_slice_of(section.data + from, to - from));
+    }
+}
+
+uint32_t midge_props_forward_size(struct midge_slice section)
+{
+    struct midge_wr measure;
+    midge_wr_init(&measure, NULL, 0, 0);
+    midge_props_forward(section, &measure);
+    return measure.total;
+}
+
+void midge_prop_u8(struct midge_wr *w, enum midge_prop_id id, uint8_t v)
+{
+    midge_wr_u8(w, (uint8_t)id);
+    midge_wr_u8(w, v);
+}
+
+void midge_prop_u16(struct midge_wr *w, enum midge_prop_id id, uint16_t v)
+{
+    midge_wr_u8(w, (uint8_t)id);
+    midge_wr_u16(w, v);
+}
+
+void midge_prop_u32(struct midge_wr *w, enum midge_prop_id id, uint32_t v)
+{
+    midge_wr_u8(w, (uint8_t)id);
+    midge_wr_u32(w, v);
+}
+
+void midge_prop_varint(struct midge_wr *w, enum midge_prop_id id, uint32_t v)
+{
+    midge_wr_u8(w, (uint8_t)id);
+    midge_wr_varint(w, v);
+}
+
+void midge_prop_string(struct midge_wr *w, enum midge_prop_id id, struct midge_slice v)
+{
+    midge_wr_u8(w, (uint8_t)id);
+    midge_wr_string(w, v);
+}
+
+void midge_prop_pair(struct midge_wr *w, enum midge_prop_id id, struct midge_slice name, struct midge_slice value)
+{
+    midge_prop_string(w, id, name);
+    midge_wr_string(w, value);
+}

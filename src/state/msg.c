@@ -1,0 +1,155 @@
+/* msg.c - messages: one block, one copy, one count. */
+#include "state/msg.h"
+
+#include "base/slice.h"
+
+#define EXPIRY_BYTES ((uint32_t)sizeof(uint32_t))
+
+static uint32_t expiry_bytes(bool has_expiry)
+{
+    return has_expiry ? EXPIRY_BYTES : 0;
+}
+
+static size_t block_size(uint32_t bytes, bool has_expiry)
+{
+    return sizeof(struct midge_msg) + expiry_bytes(has_expiry) + bytes;
+}
+
+size_t midge_msg_size(const struct midge_msg_parts *p)
+{
+    return block_size(p->topic.len + p->props.len + p->payload.len, p->has_expiry);
+}
+
+static uint8_t *copy(uint8_t *to, struct midge_slice from)
+{
+    if (from.data)
+        memcpy(to, from.data, from.len);
+    return to + from.len;
+}
+
+static struct midge_msg head_of(const struct midge_msg_parts *p)
+{
+    return (struct midge_msg){
+        .refs = 1,
+        .payload_len = p->payload.len,
+        .props_len = p->props.len,
+        .arrived_s = (uint32_t)(p->age_base / 1000),
+        .origin = p->origin,
+        .topic_len = (uint16_t)p->topic.len,
+        .arrived_ms = p->age_base % 1000 & 0x3FF,
+        .qos = p->qos & 3u,
+        .retain = p->retain,
+        .has_expiry = p->has_expiry,
+    };
+}
+
+struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_parts *p)
+{
+    struct midge_msg *m = midge_mem_alloc(mem, midge_msg_size(p), MIDGE_TAG_MSG);
+    if (!m)
+        return NULL;
+    *m = head_of(p);
+    uint8_t *at = m->bytes;
+    if (p->has_expiry)
+        at = copy(at, midge_slice_of(&p->expiry_s, EXPIRY_BYTES));
+    at = copy(at, p->topic);
+    at = copy(at, p->props);
+    copy(at, p->payload);
+    return m;
+}
+
+/* Every part moves towards the front, first the foremost, so none is overwritten before it has moved. */
+struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t size, const struct midge_msg_parts *p,
+                                  uint32_t (*pack)(struct midge_slice props, uint8_t *out))
+{
+    _Static_assert(MIDGE_MSG_HEADROOM >= sizeof(struct midge_msg) + EXPIRY_BYTES, "the head goes into the headroom");
+    struct midge_msg *m = block;
+    *m = head_of(p);
+    uint8_t *at = m->bytes;
+    if (p->has_expiry)
+        at = copy(at, midge_slice_of(&p->expiry_s, EXPIRY_BYTES));
+    memmove(at, p->topic.data, p->topic.len);
+    at += p->topic.len;
+    m->props_len = pack(p->props, at);
+    at += m->props_len;
+    if (p->payload.len)
+        memmove(at, p->payload.data, p->payload.len);
+
+    size_t needed = block_size(midge_msg_bytes(m), m->has_expiry);
+    midge_mem_retag(mem, size, MIDGE_TAG_FRAME, MIDGE_TAG_MSG);
+    return midge_mem_resize(mem, m, size, needed, MIDGE_TAG_MSG);
+}
+
+void midge_msg_arrived(struct midge_msg *m, midge_ms age)
+{
+    m->arrived_s = (uint32_t)(age / 1000);
+    m->arrived_ms = age % 1000 & 0x3FF;
+}
+
+void midge_msg_drop(struct midge_mem *mem, struct midge_msg *m)
+{
+    if (m && --m->refs == 0)
+        midge_mem_free(mem, m, block_size(midge_msg_bytes(m), m->has_expiry), MIDGE_TAG_MSG);
+}
+
+static const uint8_t *topic_at(const struct midge_msg *m)
+{
+    return m->bytes + expiry_bytes(m->has_expiry);
+}
+
+uint8_t *midge_msg_props_space(struct midge_msg *m)
+{
+    return m->bytes + expiry_bytes(m->has_expiry) + m->topic_len;
+}
+
+struct midge_slice midge_msg_topic(const struct midge_msg *m)
+{
+    return (struct midge_slice){ .data = topic_at(m), .len = m->topic_len };
+}
+
+struct midge_slice midge_msg_props(const struct midge_msg *m)
+{
+    return (struct midge_slice){ .data = topic_at(m) + m->topic_len, .len = m->props_len };
+}
+
+struct midge_slice midge_msg_payload(const struct midge_msg *m)
+{
+    return (struct midge_slice){ .data = topic_at(m) + m->topic_len + m->props_len, .len = m->payload_len };
+}
+
+uint32_t midge_msg_bytes(const struct midge_msg *m)
+{
+    return m->topic_len + m->props_len + m->payload_len;
+}
+
+static midge_ms arrived(const struct midge_msg *m)
+{
+    return (midge_ms)m->arrived_s * 1000 + m->arrived_ms;
+}
+
+static uint32_t expiry_s(const struct midge_msg *m)
+{
+    uint32_t s;
+    memcpy(&s, m->bytes, sizeof s);
+    return s;
+}
+
+/* 0 seconds are enough for those who can have it at once. */
+midge_ms midge_msg_expires(const struct midge_msg *m)
+{
+    if (!m->has_expiry)
+        return MIDGE_NEVER;
+    uint32_t s = expiry_s(m);
+    return arrived(m) + (s > 0 ? (midge_ms)s * 1000 : 1);
+}
+
+bool midge_msg_left(const struct midge_msg *m, midge_ms age, uint32_t *left_s)
+{
+    if (!m->has_expiry)
+        return true;
+    if (age >= midge_msg_expires(m))
+        return false; /* [MQTT-3.3.2-5] */
+    midge_ms waited = age > arrived(m) ? age - arrived(m) : 0;
+    *left_s = expiry_s(m) - (uint32_t)(waited / 1000); /* [MQTT-3.3.2-6] */
+    return true;
+}

@@ -1,0 +1,75 @@
+/* msg.h - an application message: immutable, counted, topic, properties and payload in one block. */
+#ifndef MIDGE_STATE_MSG_H
+#define MIDGE_STATE_MSG_H
+
+#include "base/mem.h"
+
+/* One block:  header | expiry_s (4 bytes, only with has_expiry) | topic | props | payload
+ * 24 bytes of header on 32-bit. */
+struct midge_msg {
+    uint32_t refs;
+    uint32_t payload_len;
+    uint32_t props_len;      /* forwarded properties, encoded, without Message Expiry */
+    uint32_t arrived_s;      /* broker seconds (since midge_new) and milliseconds when it arrived */
+    uint32_t origin;         /* keyed hash of the publishing client id, for No Local on retained; 0 = the host */
+    uint16_t topic_len;
+    uint16_t arrived_ms : 10;
+    uint16_t qos : 2;
+    uint16_t retain : 1;     /* as published */
+    uint16_t has_expiry : 1;
+    uint8_t bytes[];
+};
+
+struct midge_msg_parts {
+    struct midge_slice topic, props, payload;
+    uint8_t qos;
+    bool retain;
+    bool has_expiry;
+    uint32_t expiry_s;
+    uint32_t origin;
+    midge_ms age_base;       /* `now` in ms since midge_new */
+};
+
+/* Bytes of the block that midge_msg_new would draw. */
+size_t midge_msg_size(const struct midge_msg_parts *p);
+
+/* One reference, tag MIDGE_TAG_MSG; copies all. props: as midge_props_forward writes them; NULL data with a length
+ * leaves that space for the caller to fill through midge_msg_props_space before anyone else sees the message. The same
+ * for the payload is not offered. NULL: no memory. */
+struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_parts *p);
+
+/* A block whose first MIDGE_MSG_HEADROOM bytes are free and which holds topic, props and payload behind them, in this
+ * order, becomes the message: the parts move together in place, the block shrinks. `p->props` may have gaps: `pack`
+ * copies what is forwarded to `out` (below or at its source) and returns the size. Takes the block (size bytes, tag
+ * MIDGE_TAG_FRAME); cannot fail. */
+#define MIDGE_MSG_HEADROOM 28
+struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t size, const struct midge_msg_parts *p,
+                                  uint32_t (*pack)(struct midge_slice props, uint8_t *out));
+
+uint8_t *midge_msg_props_space(struct midge_msg *m);
+
+/* It arrives (again) now: its lifetime counts from here. */
+void midge_msg_arrived(struct midge_msg *m, midge_ms age);
+
+static inline struct midge_msg *midge_msg_hold(struct midge_msg *m)
+{
+    m->refs++;
+    return m;
+}
+void midge_msg_drop(struct midge_mem *mem, struct midge_msg *m); /* NULL is fine */
+
+struct midge_slice midge_msg_topic(const struct midge_msg *m);
+struct midge_slice midge_msg_props(const struct midge_msg *m);
+struct midge_slice midge_msg_payload(const struct midge_msg *m);
+
+/* What limits.queue_bytes and retained_bytes count: topic, properties, payload. */
+uint32_t midge_msg_bytes(const struct midge_msg *m);
+
+/* Lifetime left at `age` (ms since midge_new): seconds received minus whole seconds waited [MQTT-3.3.2-6].
+ * False = expired [MQTT-3.3.2-5]. Without an expiry: true, *left_s untouched. */
+bool midge_msg_left(const struct midge_msg *m, midge_ms age, uint32_t *left_s);
+
+/* ms since midge_new at which it expires; MIDGE_NEVER without an expiry. */
+midge_ms midge_msg_expires(const struct midge_msg *m);
+
+#endif

@@ -1,0 +1,298 @@
+/* retain.c - the crit-bit tree of retained messages. */
+#include "state/retain.h"
+
+#include "base/slice.h"
+
+/* Two subtrees that agree in each bit before `at`, bit 7 of byte 0 being bit 0, and differ in it. */
+struct branch {
+    void *side[2]; /* 0 and 1: tagged like midge_retain.root */
+    uint32_t at;
+};
+
+/* A topic to be looked for: `head` and then `tail`, then zeros. */
+struct key {
+    struct midge_slice head, tail;
+};
+
+static struct key key_of(struct midge_slice topic)
+{
+    return (struct key){ .head = topic };
+}
+
+static uint8_t byte_at(const struct key *k, uint32_t i)
+{
+    if (i < k->head.len)
+        return k->head.data[i];
+    i -= k->head.len;
+    return i < k->tail.len ? k->tail.data[i] : 0;
+}
+
+static unsigned bit_at(const struct key *k, uint32_t bit)
+{
+    return byte_at(k, bit / 8) >> (7 - bit % 8) & 1u;
+}
+
+/* ---- tagged pointers: bit 0 is set for a branch -------------------------------------------------------- */
+
+static bool is_branch(const void *tagged)
+{
+    return ((uintptr_t)tagged & 1) != 0;
+}
+
+static struct branch *branch_of(void *tagged)
+{
+    return (struct branch *)(void *)((char *)tagged - 1);
+}
+
+static void *tag_branch(struct branch *b)
+{
+    return (char *)b + 1;
+}
+
+/* ---- the tree ------------------------------------------------------------------------------------------ */
+
+#define SAME UINT32_MAX
+
+/* The first bit in which they differ. */
+static uint32_t first_difference(const struct key *k, struct midge_slice topic)
+{
+    struct key other = key_of(topic);
+    uint32_t len = k->head.len + k->tail.len;
+    if (len < topic.len)
+        len = topic.len;
+    for (uint32_t i = 0; i < len; i++) {
+        unsigned x = byte_at(k, i) ^ byte_at(&other, i);
+        if (x == 0)
+            continue;
+        uint32_t bit = 8 * i;
+        while ((x & 0x80) == 0) {
+            x <<= 1;
+            bit++;
+        }
+        return bit;
+    }
+    return SAME;
+}
+
+/* The message that shares most with the key, or more exactly: that the key's bits lead to. */
+static struct midge_msg *nearest(void *tagged, const struct key *k)
+{
+    while (is_branch(tagged)) {
+        struct branch *b = branch_of(tagged);
+        tagged = b->side[bit_at(k, b->at)];
+    }
+    return tagged;
+}
+
+/* The place on the key's way that holds what agrees with it in all bits before `bit`. */
+static void **place(struct midge_retain *r, const struct key *k, uint32_t bit)
+{
+    void **at = &r->root;
+    while (is_branch(*at) && branch_of(*at)->at < bit) {
+        struct branch *b = branch_of(*at);
+        at = &b->side[bit_at(k, b->at)];
+    }
+    return at;
+}
+
+static struct midge_msg *lowest(void *tagged)
+{
+    while (is_branch(tagged))
+        tagged = branch_of(tagged)->side[0];
+    return tagged;
+}
+
+/* The first message in byte order at the key, or behind it; with `after`, behind it only. */
+static struct midge_msg *seek(const struct midge_retain *r, const struct key *k, bool after)
+{
+    struct midge_msg *near = r->root ? nearest(r->root, k) : NULL;
+    uint32_t bit = near ? first_difference(k, midge_msg_topic(near)) : SAME;
+    if (bit == SAME && !after)
+        return near;
+    void *at = r->root;
+    void *larger = NULL; /* the next subtree to the right of the way */
+    while (is_branch(at) && branch_of(at)->at < bit) {
+        struct branch *b = branch_of(at);
+        unsigned side = bit_at(k, b->at);
+        if (side == 0)
+            larger = b->side[1];
+        at = b->side[side];
+    }
+    if (bit != SAME && bit_at(k, bit) == 0)
+        larger = at; /* all that agrees so far is larger in this bit */
+    return lowest(larger);
+}
+
+void midge_retain_init(struct midge_retain *r, struct midge_mem *mem)
+{
+    *r = (struct midge_retain){ .mem = mem, .next_expiry = MIDGE_NEVER };
+}
+
+void midge_retain_clear(struct midge_retain *r)
+{
+    while (r->root)
+        midge_retain_remove(r, midge_msg_topic(lowest(r->root)));
+}
+
+/* Holds one more reference. */
+static void take_in(struct midge_retain *r, struct midge_msg *msg)
+{
+    r->count++;
+    r->bytes += midge_msg_bytes(msg);
+    if (midge_msg_expires(msg) < r->next_expiry)
+        r->next_expiry = midge_msg_expires(msg);
+    midge_msg_hold(msg);
+}
+
+static void let_go(struct midge_retain *r, struct midge_msg *msg)
+{
+    r->count--;
+    r->bytes -= midge_msg_bytes(msg);
+    midge_msg_drop(r->mem, msg);
+}
+
+static bool insert(struct midge_retain *r, const struct key *k, uint32_t bit, struct midge_msg *msg)
+{
+    struct branch *b = midge_mem_alloc(r->mem, sizeof *b, MIDGE_TAG_RETAIN);
+    if (!b)
+        return false;
+    void **at = place(r, k, bit);
+    unsigned side = bit_at(k, bit);
+    *b = (struct branch){ .at = bit };
+    b->side[side] = msg;
+    b->side[!side] = *at;
+    *at = tag_branch(b);
+    return true;
+}
+
+enum midge_err midge_retain_set(struct midge_retain *r, struct midge_msg *msg)
+{
+    struct key k = key_of(midge_msg_topic(msg));
+    struct midge_msg *near = r->root ? nearest(r->root, &k) : NULL;
+    uint32_t bit = near ? first_difference(&k, midge_msg_topic(near)) : SAME;
+    if (bit != SAME && !insert(r, &k, bit, msg))
+        return MIDGE_ERR_NO_MEMORY;
+    take_in(r, msg);
+    if (bit == SAME)
+        *place(r, &k, SAME) = msg;
+    if (near && bit == SAME)
+        let_go(r, near);
+    return MIDGE_OK;
+}
+
+void midge_retain_remove(struct midge_retain *r, struct midge_slice topic)
+{
+    struct key k = key_of(topic);
+    void **at = &r->root;
+    void **above = NULL;
+    while (is_branch(*at)) {
+        struct branch *b = branch_of(*at);
+        above = at;
+        at = &b->side[bit_at(&k, b->at)];
+    }
+    struct midge_msg *msg = *at;
+    if (!msg || !midge_slice_equal(midge_msg_topic(msg), topic))
+        return;
+    if (above) {
+        struct branch *b = branch_of(*above);
+        *above = b->side[at == &b->side[0]]; /* the other side takes its place */
+        midge_mem_free(r->mem, b, sizeof *b, MIDGE_TAG_RETAIN);
+    } else {
+        r->root = NULL;
+    }
+    let_go(r, msg);
+}
+
+struct midge_msg *midge_retain_get(const struct midge_retain *r, struct midge_slice topic)
+{
+    struct key k = key_of(topic);
+    struct midge_msg *near = r->root ? nearest(r->root, &k) : NULL;
+    return near && midge_slice_equal(midge_msg_topic(near), topic) ? near : NULL;
+}
+
+static struct midge_msg *following(const struct midge_retain *r, const struct midge_msg *msg)
+{
+    struct key k = key_of(midge_msg_topic(msg));
+    return seek(r, &k, true);
+}
+
+void midge_retain_expire(struct midge_retain *r, midge_ms age)
+{
+    r->next_expiry = MIDGE_NEVER;
+    for (struct midge_msg *msg = lowest(r->root), *next; msg; msg = next) {
+        next = following(r, msg);
+        if (midge_msg_expires(msg) <= age)
+            midge_retain_remove(r, midge_msg_topic(msg)); /* [MQTT-3.3.2-5] */
+        else if (midge_msg_expires(msg) < r->next_expiry)
+            r->next_expiry = midge_msg_expires(msg);
+    }
+}
+
+/* ---- scanning ------------------------------------------------------------------------------------------ */
+
+static bool less(struct midge_slice a, struct midge_slice b)
+{
+    uint32_t len = a.len < b.len ? a.len : b.len;
+    int order = len > 0 ? memcmp(a.data, b.data, len) : 0;
+    return order != 0 ? order < 0 : a.len < b.len;
+}
+
+static struct key up_to(struct midge_slice name, const uint8_t *end, struct midge_slice tail)
+{
+    return (struct key){ .head = midge_slice_of(name.data, (size_t)(end - name.data)), .tail = tail };
+}
+
+/* `name` has another level where the filter has `want`; `more`: the filter goes on after it. True: *k is the first topic
+ * behind `name` that shares the levels before and may match. */
+static bool skip_to_level(struct midge_slice name, const uint8_t *level, struct midge_slice want, bool more,
+                          struct key *k)
+{
+    struct midge_slice rest = midge_slice_of(level, (size_t)(name.data + name.len - level));
+    struct midge_slice below = midge_slice_of(want.data, want.len + 1); /* with the "/" that follows in the filter */
+    *k = up_to(name, level, want);
+    if (less(rest, want))
+        return true;
+    *k = up_to(name, level, below);
+    return more && less(rest, below); /* "a-b" stands between "a" and "a/b" */
+}
+
+/* The first topic behind `name`, which does not match, that may; false = there is none. */
+static bool skip(const struct midge_filter *f, struct midge_slice name, struct key *k)
+{
+    struct midge_levels wants, has;
+    struct midge_slice want, level;
+    const uint8_t *plus_end = NULL; /* of the last level that "+" stands for */
+    if (midge_filter_bars(f, name)) {
+        *k = key_of(midge_slice_str("%")); /* '$' + 1 */
+        return true;
+    }
+    midge_levels_init(&wants, f->path);
+    midge_levels_init(&has, name);
+    for (uint16_t i = 0; i < f->levels && midge_levels_next(&wants, &want); i++) {
+        if (!midge_levels_next(&has, &level)) {
+            *k = up_to(name, name.data + name.len, midge_slice_str("/"));
+            return true;
+        }
+        if (midge_slice_equal(want, midge_slice_str("+")))
+            plus_end = level.data + level.len;
+        else if (!midge_slice_equal(want, level)) {
+            if (skip_to_level(name, level.data, want, i + 1 < f->levels || f->multi, k))
+                return true;
+            break;
+        }
+    }
+    if (!plus_end)
+        return false;
+    *k = up_to(name, plus_end, midge_slice_str("0")); /* '0' is '/' + 1: past all that is below this level */
+    return true;
+}
+
+struct midge_msg *midge_retain_next(const struct midge_retain *r, const struct midge_filter *f,
+                                    const struct midge_msg *last)
+{
+    struct midge_msg *msg = last ? following(r, last) : lowest(r->root);
+    struct key k;
+    while (msg && !midge_filter_matches(f, midge_msg_topic(msg)))
+        msg = skip(f, midge_msg_topic(msg), &k) ? seek(r, &k, false) : NULL;
+    return msg;
+}

@@ -1,0 +1,41 @@
+/* topic.h - topic names and filters: lawful or not, levels, matching [MQTT 5.0 section 4.7]. */
+#ifndef MIDGE_STATE_TOPIC_H
+#define MIDGE_STATE_TOPIC_H
+
+#include "midge/midge_types.h"
+
+/* A topic name that may be published to: at least one character, no wildcard [MQTT-3.3.2-2] [MQTT-4.7.3-1], at most
+ * max_levels levels. UTF-8 was checked when it was read. */
+bool midge_topic_valid(struct midge_slice name, uint16_t max_levels);
+
+/* A filter, taken apart once; everything after works on this form. Slices into the filter's text. */
+struct midge_filter {
+    struct midge_slice group; /* ShareName; data NULL = not shared */
+    struct midge_slice path;  /* levels, without $share/<group>/ and without a final "#" and the "/" before it */
+    struct midge_slice whole; /* without $share/<group>/, with "#": what rights are asked for */
+    uint16_t levels;          /* in path; 0 for the filter "#" */
+    bool multi;               /* ended in "#" */
+    bool wildcard;            /* has "#" or "+" */
+};
+
+/* MIDGE_RC_TOPIC_FILTER_INVALID: empty, misplaced wildcard [MQTT-4.7.1-1] [MQTT-4.7.1-2], bad share
+ * [MQTT-4.8.2-1] [MQTT-4.8.2-2]. MIDGE_RC_QUOTA_EXCEEDED: more than max_levels levels. With `shared` false, "$share/..."
+ * is an ordinary filter. */
+MIDGE_MUST_USE enum midge_reason midge_filter_parse(struct midge_slice text, bool shared, uint16_t max_levels,
+                                                    struct midge_filter *out);
+
+/* Literal bytes, level by level [MQTT-4.7.3-4]; a leading wildcard does not match a leading "$" [MQTT-4.7.2-1]. */
+bool midge_filter_matches(const struct midge_filter *f, struct midge_slice name);
+
+/* True when `name` begins with "$" and the filter with a wildcard. */
+bool midge_filter_bars(const struct midge_filter *f, struct midge_slice name);
+
+/* Walks levels: at = text, then each call yields one, false after the last. An empty text has one empty level. */
+struct midge_levels {
+    const uint8_t *at;  /* NULL after the last */
+    const uint8_t *end;
+};
+void midge_levels_init(struct midge_levels *l, struct midge_slice text);
+bool midge_levels_next(struct midge_levels *l, struct midge_slice *level);
+
+#endif

@@ -1,0 +1,18 @@
+/* will.h - the message that a client leaves with the broker [MQTT 5.0 section 3.1.2.5]. */
+#ifndef MIDGE_STATE_WILL_H
+#define MIDGE_STATE_WILL_H
+
+#include "state/msg.h"
+
+struct midge_will {
+    struct midge_msg *msg; /* holds; its arrival time is reset when it is published */
+    uint32_t delay_s;      /* Will Delay Interval */
+};
+
+/* Takes over the reference to msg, in success and failure. NULL: no memory. Tag MIDGE_TAG_SESSION. */
+struct midge_will *midge_will_new(struct midge_mem *mem, struct midge_msg *msg, uint32_t delay_s);
+void midge_will_free(struct midge_mem *mem, struct midge_will *w); /* NULL is fine */
+/* Frees the will and hands its message over. */
+struct midge_msg *midge_will_take(struct midge_mem *mem, struct midge_will *w);
+
+#endif
