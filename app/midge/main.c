@@ -52,7 +52,8 @@ static void open_log(void)
 
 /* ---- limits -------------------------------------------------------------------------------------------- */
 
-/* As many descriptors as the system gives, and not more connections than there are descriptors. */
+/* As many descriptors as the system gives, and not more connections than they are good for: the core lets a sixteenth
+ * more knock than may come in. */
 static void set_limits(void)
 {
     struct rlimit files;
@@ -62,7 +63,8 @@ static void set_limits(void)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     getrlimit(RLIMIT_NOFILE, &files);
-    rlim_t room = files.rlim_cur > DESCRIPTORS_KEPT ? files.rlim_cur - DESCRIPTORS_KEPT : 1;
+    rlim_t room = files.rlim_cur > DESCRIPTORS_KEPT ? files.rlim_cur - DESCRIPTORS_KEPT : 2;
+    room -= room / 16 + 1;
     if (room < app.limits.connections)
         app.limits.connections = (uint32_t)room;
 }

@@ -27,6 +27,15 @@ struct midge_slice {
     uint32_t len;
 };
 
+/* One filter of a SUBSCRIBE with its options, MQTT 5.0 section 3.8.3.1. 3.x has the QoS alone. */
+struct midge_filter_request {
+    struct midge_slice filter;
+    uint8_t qos; /* 0..2 */
+    bool no_local;
+    bool retain_as_published;
+    uint8_t retain_handling; /* 0..2 */
+};
+
 /* Results of calls that the host makes. Protocol failures are reason codes, never these. */
 enum midge_err {
     MIDGE_OK = 0,

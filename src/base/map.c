@@ -1,8 +1,6 @@
 /* map.c - the hash map of map.h. */
 #include "base/map.h"
 
-#include <string.h>
-
 #define BUCKETS_MIN 8u
 
 void midge_map_init(struct midge_map *m, struct midge_mem *mem, enum midge_tag tag, const uint32_t seed[2])
@@ -48,20 +46,22 @@ static void absorb(uint32_t v[4], uint32_t word)
     v[0] ^= word;
 }
 
+static uint32_t word_at(const uint8_t *p)
+{
+    return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+}
+
 /* HalfSipHash-1-3 (Aumasson, Bernstein) of the bytes. */
 static uint32_t sip(const uint32_t seed[2], struct midge_slice key)
 {
     uint32_t v[4] = { seed[0], seed[1], 0x6C796765 ^ seed[0], 0x74656462 ^ seed[1] };
-    uint32_t word;
     uint32_t at = 0;
-    for (; key.len - at >= sizeof word; at += sizeof word) {
-        memcpy(&word, key.data + at, sizeof word);
-        absorb(v, word);
-    }
-    word = key.len << 24;
+    for (; key.len - at >= 4; at += 4)
+        absorb(v, word_at(key.data + at));
+    uint32_t last = key.len << 24;
     for (unsigned shift = 0; at < key.len; at++, shift += 8)
-        word |= (uint32_t)key.data[at] << shift;
-    absorb(v, word);
+        last |= (uint32_t)key.data[at] << shift;
+    absorb(v, last);
     v[2] ^= 0xFF;
     for (int i = 0; i < 3; i++)
         sip_round(v);

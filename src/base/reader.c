@@ -34,7 +34,7 @@ uint8_t midge_rd_u8(struct midge_rd *r)
 uint16_t midge_rd_u16(struct midge_rd *r)
 {
     const uint8_t *p = take(r, 2);
-    return p ? (uint16_t)(p[0] << 8 | p[1]) : 0;
+    return (uint16_t)(p ? p[0] << 8 | p[1] : 0);
 }
 
 uint32_t midge_rd_u32(struct midge_rd *r)

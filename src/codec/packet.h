@@ -113,12 +113,6 @@ struct midge_subscribe {
     struct midge_rd list;        /* midge_next_filter */
     struct midge_props props;
 };
-struct midge_filter_request {
-    struct midge_slice filter;   /* valid UTF-8, not yet parsed */
-    uint8_t qos;
-    bool no_local, retain_as_published;
-    uint8_t retain_handling;
-};
 /* type: PK_SUBSCRIBE or PK_UNSUBSCRIBE. The whole list is checked before this returns, so that nothing of a bad
  * packet takes effect. */
 MIDGE_MUST_USE enum midge_reason midge_decode_subscribe(enum midge_packet type, struct midge_slice body,

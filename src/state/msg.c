@@ -27,9 +27,9 @@ static uint8_t *copy(uint8_t *to, struct midge_slice from)
     return to + from.len;
 }
 
-static struct midge_msg head_of(const struct midge_msg_parts *p)
+static void set_head(struct midge_msg *m, const struct midge_msg_parts *p)
 {
-    return (struct midge_msg){
+    *m = (struct midge_msg){
         .refs = 1,
         .payload_len = p->payload.len,
         .props_len = p->props.len,
@@ -48,7 +48,7 @@ struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_pa
     struct midge_msg *m = midge_mem_alloc(mem, midge_msg_size(p), MIDGE_TAG_MSG);
     if (!m)
         return NULL;
-    *m = head_of(p);
+    set_head(m, p);
     uint8_t *at = m->bytes;
     if (p->has_expiry)
         at = copy(at, midge_slice_of(&p->expiry_s, EXPIRY_BYTES));
@@ -64,7 +64,7 @@ struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t siz
 {
     _Static_assert(MIDGE_MSG_HEADROOM >= sizeof(struct midge_msg) + EXPIRY_BYTES, "the head goes into the headroom");
     struct midge_msg *m = block;
-    *m = head_of(p);
+    set_head(m, p);
     uint8_t *at = m->bytes;
     if (p->has_expiry)
         at = copy(at, midge_slice_of(&p->expiry_s, EXPIRY_BYTES));

@@ -29,7 +29,8 @@ static uint8_t byte_at(const struct key *k, uint32_t i)
 
 static unsigned bit_at(const struct key *k, uint32_t bit)
 {
-    return byte_at(k, bit / 8) >> (7 - bit % 8) & 1u;
+    unsigned byte = byte_at(k, bit / 8);
+    return byte >> (7 - bit % 8) & 1u;
 }
 
 /* ---- tagged pointers: bit 0 is set for a branch -------------------------------------------------------- */
@@ -61,7 +62,7 @@ static uint32_t first_difference(const struct key *k, struct midge_slice topic)
     if (len < topic.len)
         len = topic.len;
     for (uint32_t i = 0; i < len; i++) {
-        unsigned x = byte_at(k, i) ^ byte_at(&other, i);
+        unsigned x = (unsigned)byte_at(k, i) ^ byte_at(&other, i);
         if (x == 0)
             continue;
         uint32_t bit = 8 * i;

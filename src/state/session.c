@@ -59,21 +59,25 @@ struct midge_session *midge_session_new(struct midge_sessions *all, struct midge
 
 enum midge_err midge_session_keep(struct midge_sessions *all, struct midge_session *s)
 {
+    if (s->rest)
+        return MIDGE_OK;
+    s->rest = midge_mem_zalloc(all->mem, sizeof *s->rest, MIDGE_TAG_SESSION);
     if (!s->rest)
-        s->rest = midge_mem_zalloc(all->mem, sizeof *s->rest, MIDGE_TAG_SESSION);
-    return s->rest ? MIDGE_OK : MIDGE_ERR_NO_MEMORY;
+        return MIDGE_ERR_NO_MEMORY;
+    s->rest->session = s;
+    return MIDGE_OK;
 }
 
 struct midge_outbox *midge_session_outbox(struct midge_sessions *all, struct midge_session *s)
 {
     if (!s->outbox)
-        s->outbox = midge_mem_zalloc(all->mem, outbox_size(), MIDGE_TAG_SESSION);
+        s->outbox = midge_mem_zalloc(all->mem, outbox_size(), MIDGE_TAG_QUEUE);
     return s->outbox;
 }
 
 static void free_outbox(struct midge_sessions *all, struct midge_session *s)
 {
-    midge_mem_free(all->mem, s->outbox, outbox_size(), MIDGE_TAG_SESSION);
+    midge_mem_free(all->mem, s->outbox, outbox_size(), MIDGE_TAG_QUEUE);
     s->outbox = NULL;
 }
 
