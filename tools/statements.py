@@ -36,7 +36,7 @@ STANDINGS = {
 ID = r"(?:MQTT311|MQTT|U5|V31)-[A-Za-z0-9.\-]+"
 MARK = re.compile(r"\[(%s(?:[,;]? %s)*)\]" % (ID, ID))
 BROKEN_MARK = re.compile(r"\[(?:MQTT311|MQTT|U5|V31)-[^\]]*\]?")
-SPEC = re.compile(r"SPEC\(([^)]*)\)\s*(?:\w+\((\w+)|static void (\w+))?")
+SPEC = re.compile(r"^[ \t]*((?:SPEC\([^)]*\)\s*)+)(?:\w+\((\w+)|static void (\w+))?", re.M)
 
 Statement = collections.namedtuple("Statement", "id concerns area what")
 Place = collections.namedtuple("Place", "path line name")
@@ -93,8 +93,6 @@ def read_tests():
     places = collections.defaultdict(list)
     for path, text in c_files("tests/spec", "tests/unit"):
         for found in SPEC.finditer(text):
-            if text[text.rfind("\n", 0, found.start()) + 1:found.start()].lstrip().startswith("#"):
-                continue  # the macro itself
             name = found.group(2) or found.group(3)
             for statement in re.findall(r'"([^"]*)"', found.group(1)):
                 places[statement].append(Place(path, line_of(text, found.start()), name))

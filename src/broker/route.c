@@ -11,7 +11,7 @@ struct route {
     struct midge_msg *msg;
     struct midge_session *from;  /* NULL = the host */
     struct midge_session *receivers; /* chained by outbox->next_receiver: their outbox->pending */
-    struct midge_entry *shared;  /* drawn from groups, chained by `next` */
+    struct midge_entry *others;  /* drawn from groups, or further copies; chained by `next` */
 };
 
 uint32_t midge_origin(const struct midge *m, const struct midge_session *s)
@@ -38,21 +38,38 @@ static struct midge_entry *new_entry(struct route *r, struct midge_session *s, c
     return midge_entry_new(&r->m->mem, s, r->msg, ids, id_count);
 }
 
-/* The session's entry, made by the first of its subscriptions that match; each adds its identifier. */
+static struct midge_entry *first_entry(struct route *r, struct midge_session *s, uint32_t id)
+{
+    struct midge_entry *e = new_entry(r, s, &id, id ? 1 : 0);
+    if (e && !s->outbox->pending) {
+        s->outbox->next_receiver = r->receivers;
+        r->receivers = s;
+    }
+    return e;
+}
+
+static void set_aside(struct route *r, struct midge_entry *e)
+{
+    e->next = r->others;
+    r->others = e;
+}
+
+/* The session's entry, made by the first of its subscriptions that match; each adds its identifier. One that is full
+ * goes as a copy of its own [MQTT-3.3.4-5]. */
 static struct midge_entry *pending(struct route *r, struct midge_session *s, uint32_t id)
 {
-    struct midge_entry *e = s->outbox ? s->outbox->pending : NULL;
-    if (e && id)
-        e = midge_entry_add_id(&r->m->mem, e, id);
-    else if (!e) {
-        e = new_entry(r, s, &id, id ? 1 : 0);
-        if (e) {
-            s->outbox->next_receiver = r->receivers;
-            r->receivers = s;
-        }
-    }
-    if (e)
-        s->outbox->pending = e;
+    struct midge_entry *old = s->outbox ? s->outbox->pending : NULL;
+    struct midge_entry *e = old;
+    bool full = old && old->id_count == UINT8_MAX;
+    if (!old || (id && full))
+        e = first_entry(r, s, id);
+    else if (id)
+        e = midge_entry_add_id(&r->m->mem, old, id);
+    if (!e)
+        return NULL;
+    if (e != old && full)
+        set_aside(r, old);
+    s->outbox->pending = e;
     return e;
 }
 
@@ -121,8 +138,7 @@ static bool for_group(void *arg, struct midge_group *g)
     struct midge_entry *e = new_entry(r, sub->session, ids, sub->id ? 2 : 1);
     if (!e)
         return false;
-    e->next = r->shared;
-    r->shared = e;
+    set_aside(r, e);
     e->shared = true;
     e->qos = lower(sub->qos, r->msg->qos & 3) & 3u; /* [MQTT-4.8.2-3] */
     e->retain = sub->retain_as_published && r->msg->retain;
@@ -134,9 +150,9 @@ static bool for_group(void *arg, struct midge_group *g)
 /* The next entry that was hung aside; NULL = all are taken. */
 static struct midge_entry *take(struct route *r)
 {
-    struct midge_entry *e = r->shared;
+    struct midge_entry *e = r->others;
     if (e) {
-        r->shared = e->next;
+        r->others = e->next;
         return e;
     }
     struct midge_session *s = r->receivers;
@@ -168,7 +184,7 @@ static bool some_refuses(const struct route *r)
     for (const struct midge_session *s = r->receivers; s; s = s->outbox->next_receiver)
         if (is_full(r, s->outbox->pending))
             return true;
-    for (const struct midge_entry *e = r->shared; e; e = e->next)
+    for (const struct midge_entry *e = r->others; e; e = e->next)
         if (is_full(r, e))
             return true;
     return false;
@@ -195,7 +211,7 @@ enum midge_reason midge_route(struct midge *m, struct midge_msg *msg, struct mid
         midge_quota_refused(m);
         return MIDGE_RC_QUOTA_EXCEEDED; /* [U5-3.3.4-0x97] */
     }
-    bool somebody = r.receivers || r.shared;
+    bool somebody = r.receivers || r.others;
     struct midge_entry *e;
     while ((e = take(&r)))
         midge_enqueue(m, e);

@@ -24,15 +24,6 @@ struct peer *connect_version_at(struct place at, uint8_t version, const char *id
 void expect_taken_at(struct place at, struct peer *p, enum packet_type type, uint16_t pid);
 #define expect_taken(p, type, pid) expect_taken_at(HERE, p, type, pid)
 
-/* The last step: whoever sends on a connection that keeps no rule is cut off; 5.0 with this reason. */
-#define expect_cut(p, version, code)                                                                                   \
-    do {                                                                                                               \
-        if ((version) == 5)                                                                                            \
-            expect_disconnect(p, code);                                                                                \
-        else                                                                                                           \
-            expect_closed(p);                                                                                          \
-    } while (0)
-
 /* enqueued = acknowledged + expired + dropped + ended + queued + inflight, for each QoS, of all and of one session. */
 void check_books_at(struct place at, const struct midge_books books[3]);
 #define check_books(books) check_books_at(HERE, books)

@@ -38,7 +38,7 @@ def tree(tmp_path):
     t.write("tests/spec/mqtt/mqtt31_differences.tsv", HEAD)
     t.write("tests/spec/mqtt/exceptions.tsv", "id\tstanding\treason\n")
     t.write("src/codec/x.c", "int x; /* [MQTT-1.2.3-4] */\nint y; /* [MQTT311-1.2.3-4] */\n")
-    t.write("tests/spec/x.c", '#define SPEC(...)\nSPEC("MQTT-1.2.3-4", "MQTT311-1.2.3-4")\nTEST(does_it)\n')
+    t.write("tests/spec/x.c", '#define SPEC(...)\n/*\n * SPEC("MQTT-0-0") */\nSPEC("MQTT-1.2.3-4", "MQTT311-1.2.3-4")\nTEST(does_it)\n')
     return t
 
 
@@ -47,7 +47,7 @@ def test_all_obeyed_and_tested_passes_and_links_code_and_test(tree):
     assert status == 0
     assert "| MQTT 5.0 | 1 | 1 | 0 | 0 | 1 |" in out
     report = tree.read("docs/CONFORMANCE.md")
-    assert ("| MQTT-1.2.3-4 | connect | Do \\| it. | [x.c:1](../src/codec/x.c#L1) | [does_it](../tests/spec/x.c#L2) |"
+    assert ("| MQTT-1.2.3-4 | connect | Do \\| it. | [x.c:1](../src/codec/x.c#L1) | [does_it](../tests/spec/x.c#L4) |"
             in report)
     assert "| MQTT311-1.2.3-4 | connect | Do \\| it. | [x.c:2](../src/codec/x.c#L2) |" in report
 
