@@ -60,6 +60,9 @@ set(MIDGE_BROKER_SOURCES
 
 set(MIDGE_CLIENT_SOURCES
     src/client/client.c
+    src/client/connect.c
+    src/client/outbox.c
+    src/client/pull.c
 )
 
 set(MIDGE_POSIX_SOURCES

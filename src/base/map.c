@@ -145,3 +145,12 @@ void midge_map_remove(struct midge_map *m, struct midge_map_node *node)
     if (m->mask >= BUCKETS_MIN && m->count < m->mask / 8)
         rehash(m, (m->mask + 1) / 2);
 }
+
+struct midge_map_node *midge_map_some(const struct midge_map *m, uint32_t *at)
+{
+    if (!m->count)
+        return NULL;
+    while (!m->table[*at & m->mask])
+        ++*at;
+    return m->table[*at & m->mask];
+}

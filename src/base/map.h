@@ -42,4 +42,8 @@ struct midge_map_node *midge_map_find(const struct midge_map *m, uint32_t hash, 
 bool midge_map_insert(struct midge_map *m, struct midge_map_node *node, uint32_t hash);
 void midge_map_remove(struct midge_map *m, struct midge_map_node *node);
 
+/* Some node, NULL = the map is empty. For taking all out one by one: *at starts at 0 and is kept between calls, so that
+ * emptied buckets are not looked at again and again. */
+struct midge_map_node *midge_map_some(const struct midge_map *m, uint32_t *at);
+
 #endif

@@ -40,7 +40,8 @@ static void advance(struct midge *m, midge_ms by)
 
 void midge_enter(struct midge *m, midge_ms now)
 {
-    m->busy++;
+    if (m->busy++)
+        return; /* a call from inside a hook: the time is that of the call around it */
     /* A clock that steps back counts as no time passed, and goes on from where it stepped to. */
     midge_ms by = now > m->host_now ? now - m->host_now : 0;
     m->host_now = now;
@@ -153,12 +154,10 @@ struct midge *midge_new(const struct midge_config *config, midge_ms now)
 /* Sessions end without a word: there is nobody left to hear it. */
 static void free_sessions(struct midge *m)
 {
-    for (uint32_t i = 0; m->sessions.by_id.table && i <= m->sessions.by_id.mask; i++) {
-        while (m->sessions.by_id.table[i]) {
-            struct midge_session *s = MIDGE_CONTAINER(struct midge_session, by_id, m->sessions.by_id.table[i]);
-            midge_session_end(m, s, MIDGE_RC_SERVER_SHUTTING_DOWN);
-        }
-    }
+    struct midge_map_node *n;
+    uint32_t at = 0;
+    while ((n = midge_map_some(&m->sessions.by_id, &at)))
+        midge_session_end(m, MIDGE_CONTAINER(struct midge_session, by_id, n), MIDGE_RC_SERVER_SHUTTING_DOWN);
 }
 
 void midge_free(struct midge *m)
@@ -230,12 +229,38 @@ void midge_tell_session(struct midge *m, enum midge_event_kind kind, const struc
 
 /* ---- looking inside ------------------------------------------------------------------------------------ */
 
-static void copy_books(struct midge_books *out, const struct midge_books *in)
+static void count(const struct midge_queue *q, struct midge_books *books, bool inflight)
 {
+    for (const struct midge_entry *e = q->head; e; e = e->next)
+        ++*(inflight ? &books[e->qos].inflight : &books[e->qos].queued);
+}
+
+/* What is under way now, added to out. */
+static void count_outbox(const struct midge_session *s, struct midge_books out[3])
+{
+    const struct midge_outbox *ob = s->outbox;
+    if (!MIDGE_BOOKS || !ob)
+        return;
+    count(&ob->unacked, out, true);
+    count(&ob->waiting, out, false);
+    count(&ob->waiting0, out, false);
+    if (s->conn && s->conn->own_sending)
+        out[0].inflight++;
+}
+
+static void count_all(const struct midge *m, struct midge_books out[3])
+{
+    const struct midge_map *all = &m->sessions.by_id;
+    for (uint32_t i = 0; all->table && i <= all->mask; i++)
+        for (struct midge_map_node *n = all->table[i]; n; n = n->next)
+            count_outbox(MIDGE_CONTAINER(struct midge_session, by_id, n), out);
+}
+
+static void copy_books(struct midge_books out[3], const struct midge_books *in)
+{
+    memset(out, 0, 3 * sizeof *out);
     if (MIDGE_BOOKS)
         memcpy(out, in, 3 * sizeof *out);
-    else
-        memset(out, 0, 3 * sizeof *out);
 }
 
 void midge_get_stats(const struct midge *m, struct midge_stats *out)
@@ -257,6 +282,7 @@ void midge_get_stats(const struct midge *m, struct midge_stats *out)
     memcpy(out->memory_by_tag, m->mem.by_tag, sizeof out->memory_by_tag);
     memcpy(out->memory_peak_by_tag, m->mem.peak_by_tag, sizeof out->memory_peak_by_tag);
     copy_books(out->books, m->books);
+    count_all(m, out->books);
 }
 
 enum midge_err midge_get_books(const struct midge *m, struct midge_slice client_id, struct midge_books out[3])
@@ -267,6 +293,7 @@ enum midge_err midge_get_books(const struct midge *m, struct midge_slice client_
     memset(out, 0, 3 * sizeof *out);
     if (s->outbox)
         copy_books(out, s->outbox->books);
+    count_outbox(s, out);
     return MIDGE_OK;
 }
 

@@ -14,15 +14,15 @@ static const struct row {
 } rows[16] = {
     [PK_CONNECT] = { 0x0, IN(CONN_HELLO), midge_on_connect },       /* a second one: [MQTT-3.1.0-2] */
     [PK_PUBLISH] = { ANY_FLAGS, IN(CONN_UP), midge_on_publish },
-    [PK_PUBACK] = { 0x0, IN(CONN_UP), midge_on_puback },
-    [PK_PUBREC] = { 0x0, IN(CONN_UP), midge_on_pubrec },
-    [PK_PUBREL] = { 0x2, IN(CONN_UP), midge_on_pubrel },            /* [MQTT-3.6.1-1] [MQTT311-3.6.1-1] */
-    [PK_PUBCOMP] = { 0x0, IN(CONN_UP), midge_on_pubcomp },
+    [PK_PUBACK] = { 0x0, IN(CONN_UP), MIDGE_MAX_QOS >= 1 ? midge_on_puback : NULL },
+    [PK_PUBREC] = { 0x0, IN(CONN_UP), MIDGE_MAX_QOS == 2 ? midge_on_pubrec : NULL },
+    [PK_PUBREL] = { 0x2, IN(CONN_UP), MIDGE_MAX_QOS == 2 ? midge_on_pubrel : NULL }, /* [MQTT-3.6.1-1] [MQTT311-3.6.1-1] */
+    [PK_PUBCOMP] = { 0x0, IN(CONN_UP), MIDGE_MAX_QOS == 2 ? midge_on_pubcomp : NULL },
     [PK_SUBSCRIBE] = { 0x2, IN(CONN_UP), midge_on_subscribe },      /* [MQTT-3.8.1-1] [MQTT311-3.8.1-1] */
     [PK_UNSUBSCRIBE] = { 0x2, IN(CONN_UP), midge_on_unsubscribe },  /* [MQTT-3.10.1-1] [MQTT311-3.10.1-1] */
     [PK_PINGREQ] = { 0x0, IN(CONN_UP), midge_on_pingreq },
     [PK_DISCONNECT] = { 0x0, IN(CONN_UP) | IN(CONN_LOGIN), midge_on_disconnect }, /* [MQTT-3.14.1-1] */
-    [PK_AUTH] = { 0x0, IN(CONN_UP) | IN(CONN_LOGIN), midge_on_auth },             /* [MQTT-3.15.1-1] */
+    [PK_AUTH] = { 0x0, IN(CONN_UP) | IN(CONN_LOGIN), MIDGE_AUTH ? midge_on_auth : NULL }, /* [MQTT-3.15.1-1] */
 };
 
 /* What the first byte alone tells. */
@@ -268,9 +268,11 @@ static void free_sending(struct midge_conn *c)
  * sent again), so the connection takes a copy; without memory for one, its last word is unsaid. */
 static void keep_sending(struct midge_conn *c)
 {
-    if (!c->sending || c->own_sending)
-        return;
     struct midge_entry *e = c->sending;
+    if (e && c->own_sending)
+        MIDGE_BOOK(c->m, c->session, 0, ended); /* QoS 0: whether all of it goes out is nobody's concern any more */
+    if (!MIDGE_MAX_QOS || !e || c->own_sending)
+        return;
     struct midge_entry *copy = midge_entry_new(&c->m->mem, e->session, e->msg, e->ids, e->id_count);
     if (!copy) {
         c->state = CONN_DEAD;
@@ -303,8 +305,10 @@ static void let_go(struct midge_conn *c)
 {
     free_frame(c);
     midge_login_free(c);
-    midge_alias_in_free(&c->m->mem, &c->alias_in);   /* [MQTT-3.3.2-7] */
-    midge_alias_out_free(&c->m->mem, &c->alias_out);
+    if (MIDGE_V5)
+        midge_alias_in_free(&c->m->mem, &c->alias_in); /* [MQTT-3.3.2-7] */
+    if (MIDGE_ALIAS_OUT)
+        midge_alias_out_free(&c->m->mem, &c->alias_out);
     c->paused = c->choked = false;
 }
 
@@ -500,12 +504,12 @@ enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice b
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
     struct midge_session *s = c->session;
-    if (s && midge_props_has(&pk.props, PROP_SESSION_EXPIRY)) {
+    if (MIDGE_V5 && MIDGE_PERSIST && s && midge_props_has(&pk.props, PROP_SESSION_EXPIRY)) {
         if (s->expiry_s == 0 && pk.props.session_expiry_s != 0)
             return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.14.2.2.2]: the packet is not valid, so the will stays */
         s->expiry_s = midge_granted_expiry(c->m, pk.props.session_expiry_s);
     }
-    if (s && pk.reason == MIDGE_RC_SUCCESS) {
+    if (MIDGE_WILL && s && pk.reason == MIDGE_RC_SUCCESS) {
         midge_will_free(&c->m->mem, s->will); /* [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT311-3.14.4-3] */
         s->will = NULL;
     }

@@ -20,7 +20,7 @@ static bool older(const struct midge_entry *a, const struct midge_entry *b)
  * [MQTT-4.9.0-3]. */
 static struct midge_queue *oldest(struct midge_outbox *ob, bool window_open)
 {
-    const struct midge_entry *a = window_open ? ob->waiting.head : NULL;
+    const struct midge_entry *a = MIDGE_MAX_QOS && window_open ? ob->waiting.head : NULL;
     const struct midge_entry *b = ob->waiting0.head;
     if (a && (!b || older(a, b)))
         return &ob->waiting;
@@ -29,14 +29,14 @@ static struct midge_queue *oldest(struct midge_outbox *ob, bool window_open)
 
 static bool window_open(const struct midge_session *s, uint32_t window)
 {
-    return s->outbox->inflight < window && midge_pid_next(s->last_pid, &s->outbox->unacked);
+    return MIDGE_MAX_QOS && s->outbox->inflight < window && midge_pid_next(s->last_pid, &s->outbox->unacked);
 }
 
 bool midge_outbox_has_next(const struct midge_session *s, uint32_t window)
 {
     const struct midge_outbox *ob = s->outbox;
     bool open = window_open(s, window);
-    return (ob->resend && open) || ob->replays || ob->waiting0.head || (ob->waiting.head && open);
+    return ob->waiting0.head || (open && (ob->resend || ob->replays || ob->waiting.head));
 }
 
 /* One of those that an earlier connection left unacknowledged. */
@@ -105,8 +105,8 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
             return NULL;
         if (!still_wanted(m, s, e))
             continue;
-        *owned = e->qos == 0;
-        if (e->qos)
+        *owned = !MIDGE_MAX_QOS || e->qos == 0;
+        if (!*owned)
             fly(s, e);
         return e;
     }
@@ -176,7 +176,7 @@ static void freeze(struct midge_conn *c)
     struct midge *m = c->m;
     const struct midge_entry *e = c->sending;
     c->sent = 0;
-    c->frozen_dup = e->qos && e->sent; /* [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-3.3.1-1] */
+    c->frozen_dup = MIDGE_MAX_QOS && e->qos && e->sent; /* [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-3.3.1-1] */
     c->frozen_expiry_s = 0;            /* one that went out before keeps its place after its time [MQTT-4.3.3-7] */
     (void)midge_msg_left(e->msg, m->age, &c->frozen_expiry_s);
     c->frozen_alias = 0;
@@ -190,7 +190,7 @@ static void freeze(struct midge_conn *c)
 /* Larger than the client takes: as if it had been delivered [MQTT-3.1.2-25]. */
 static bool too_large(struct midge_conn *c)
 {
-    if (c->maximum_packet == UINT32_MAX)
+    if (!MIDGE_V5 || c->maximum_packet == UINT32_MAX)
         return false;
     struct midge_publish_out out;
     fill(c, &out);
@@ -198,7 +198,7 @@ static bool too_large(struct midge_conn *c)
         return false;
     struct midge_entry *e = c->sending;
     c->sending = NULL;
-    if (!c->own_sending) {
+    if (MIDGE_MAX_QOS && !c->own_sending) {
         struct midge_entry *before;
         (void)midge_inflight_find(&c->session->outbox->unacked, e->pid, &before);
         leave_unacked(c->session, before, e);
@@ -272,18 +272,18 @@ static uint32_t put_control(struct midge_conn *c, uint8_t *out, uint32_t room)
     return n;
 }
 
-/* Control bytes that begin with half a packet go before all else; a PUBLISH that has begun goes before new ones. */
+/* A PUBLISH that has begun goes on; then control bytes; then the next PUBLISH begins. */
 static uint32_t put_some(struct midge_conn *c, uint8_t *out, uint32_t room)
 {
     if (c->state == CONN_DEAD)
         return 0;
     if (c->sending && c->sent)
         return put_publish(c, out, room);
+    if (!c->control && !c->sending && (c->state != CONN_UP || !begin(c)))
+        return 0;
     if (c->control)
         return put_control(c, out, room);
-    if (!c->sending && (c->state != CONN_UP || !begin(c)))
-        return 0;
-    return c->control ? put_control(c, out, room) : put_publish(c, out, room);
+    return c->sending ? put_publish(c, out, room) : 0;
 }
 
 size_t midge_pull(struct midge_conn *c, void *out, size_t room, midge_ms now)

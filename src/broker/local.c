@@ -339,6 +339,8 @@ enum midge_err midge_local_subscribe(struct midge_local *l, const struct midge_s
 enum midge_err midge_local_unsubscribe(struct midge_local *l, struct midge_slice filter, midge_ms now)
 {
     struct midge *m = l->m;
+    if (!MIDGE_LOCAL)
+        return MIDGE_ERR_INVALID;
     midge_enter(m, now);
     enum midge_err err = m->busy == 1
         ? unsubscribe(l, filter)
@@ -350,6 +352,8 @@ enum midge_err midge_local_unsubscribe(struct midge_local *l, struct midge_slice
 void midge_local_close(struct midge_local *l, midge_ms now)
 {
     struct midge *m = l->m;
+    if (!MIDGE_LOCAL)
+        return;
     midge_enter(m, now);
     if (m->busy == 1)
         midge_session_end(m, l->session, MIDGE_RC_SUCCESS);

@@ -176,10 +176,10 @@ static void ask(struct midge_conn *c, const struct midge_connect *pk, struct mid
     if (pk)
         in->who.client_id = connect_id(c, pk);
     in->conn = c;
-    if (h->login)
-        h->login(h->user, in, out);
-    else if (in->method.data) /* [MQTT-4.12.0-1] */
+    if (in->method.data && !(MIDGE_AUTH && h->login)) /* [MQTT-4.12.0-1] */
         *out = (struct midge_login_answer){ .answer = MIDGE_DENY, .reason = MIDGE_RC_BAD_AUTHENTICATION_METHOD };
+    else if (h->login)
+        h->login(h->user, in, out);
 }
 
 void midge_login_ask(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice body)

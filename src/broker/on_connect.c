@@ -102,10 +102,10 @@ static bool keep_names(struct midge_conn *c, const struct midge_connect *pk)
     if (!pk->client_id.len)
         assigned = assign_id(c->m, buffer);
     struct midge_names n = { .username_len = (uint16_t)pk->username.len,
-                             .method_len = (uint16_t)pk->props.auth_method.len,
+                             .method_len = MIDGE_AUTH ? (uint16_t)pk->props.auth_method.len : 0,
                              .assigned_len = (uint16_t)assigned.len,
                              .has_username = pk->has_username,
-                             .has_method = pk->props.auth_method.data != NULL };
+                             .has_method = MIDGE_AUTH && pk->props.auth_method.data != NULL };
     if (!n.has_username && !n.has_method && !n.assigned_len)
         return true;
     struct midge_names *names = midge_mem_alloc(&c->m->mem, midge_names_size(&n), MIDGE_TAG_CONN);
@@ -115,7 +115,8 @@ static bool keep_names(struct midge_conn *c, const struct midge_connect *pk)
     struct midge_wr w;
     midge_wr_init(&w, names->bytes, UINT32_MAX, 0);
     midge_wr_bytes(&w, pk->username);
-    midge_wr_bytes(&w, pk->props.auth_method);
+    if (MIDGE_AUTH)
+        midge_wr_bytes(&w, pk->props.auth_method);
     midge_wr_bytes(&w, assigned);
     c->names = names;
     return true;
@@ -128,14 +129,15 @@ enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body
     struct midge_connect pk;
     enum midge_reason rc = midge_decode_connect(body, &pk);
     c->version = pk.version;
-    if (rc == MIDGE_RC_SUCCESS)
-        rc = check(c, &pk);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
     c->bridge = pk.bridge;
-    c->request_problem = pk.props.request_problem;
+    c->request_problem = pk.props.request_problem & 1u;
     if (midge_served_v5(c) && midge_props_has(&pk.props, PROP_MAXIMUM_PACKET_SIZE))
         c->maximum_packet = pk.props.maximum_packet_size; /* CONNACK keeps to it too [MQTT-3.1.2-24] */
+    rc = check(c, &pk);
+    if (rc != MIDGE_RC_SUCCESS)
+        return rc;
     if (!keep_names(c, &pk))
         return MIDGE_RC_QUOTA_EXCEEDED;
     midge_login_ask(c, &pk, body);

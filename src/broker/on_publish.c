@@ -10,9 +10,9 @@ static enum midge_reason check(const struct midge_conn *c, const struct midge_pu
         return MIDGE_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-11] */
     if (pk->retain && !(MIDGE_RETAIN && l->retain))
         return MIDGE_RC_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-14] */
-    if (midge_props_has(&pk->props, PROP_SUBSCRIPTION_ID))
+    if (MIDGE_V5 && midge_props_has(&pk->props, PROP_SUBSCRIPTION_ID))
         return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.3.4-6] */
-    if (pk->props.user_count > l->user_properties)
+    if (MIDGE_V5 && pk->props.user_count > l->user_properties)
         return MIDGE_RC_QUOTA_EXCEEDED;
     return MIDGE_RC_SUCCESS;
 }
@@ -20,12 +20,14 @@ static enum midge_reason check(const struct midge_conn *c, const struct midge_pu
 /* An alias stands for a topic, or is given one [MQTT-3.3.2-12]. */
 static enum midge_reason resolve_topic(struct midge_conn *c, struct midge_publish *pk)
 {
-    uint16_t alias = pk->props.topic_alias;
+    uint16_t alias = MIDGE_V5 ? pk->props.topic_alias : 0;
     if (!alias)
         return pk->topic.len ? MIDGE_RC_SUCCESS : MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.3.2.1-empty] [MQTT-4.7.3-1] */
     if (alias > c->m->limits->alias_in)
         return MIDGE_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-9] */
     if (pk->topic.len) {
+        if (!midge_mem_would_fit(&c->m->mem, pk->topic.len))
+            return MIDGE_RC_QUOTA_EXCEEDED; /* the reserve is not for aliases */
         enum midge_err err = midge_alias_in_set(&c->m->mem, &c->alias_in, c->m->limits->alias_in, alias, pk->topic);
         return err == MIDGE_OK ? MIDGE_RC_SUCCESS : MIDGE_RC_QUOTA_EXCEEDED;
     }
@@ -52,7 +54,7 @@ static struct midge_msg *make_msg(struct midge_conn *c, const struct midge_publi
                                      .payload = pk->payload,
                                      .qos = pk->qos,
                                      .retain = pk->retain,
-                                     .has_expiry = midge_props_has(&pk->props, PROP_MESSAGE_EXPIRY),
+                                     .has_expiry = MIDGE_V5 && midge_props_has(&pk->props, PROP_MESSAGE_EXPIRY),
                                      .expiry_s = pk->props.message_expiry_s,
                                      .origin = pk->retain ? midge_origin(m, c->session) : 0,
                                      .age_base = m->age };
@@ -98,7 +100,11 @@ static enum midge_reason accept(struct midge_conn *c, const struct midge_publish
     struct midge *m = c->m;
     if (reserved(pk->topic) || !midge_allowed(m, c->session, MIDGE_ACCESS_PUBLISH, pk->topic))
         return MIDGE_RC_NOT_AUTHORIZED; /* [U5-3.3.4-0x87] */
-    if (pk->qos == 2 && midge_ids_add(&m->mem, &c->session->received, pk->pid) != MIDGE_OK)
+    if (!midge_mem_would_fit(&m->mem, 0)) {
+        midge_quota_refused(m);
+        return MIDGE_RC_QUOTA_EXCEEDED;
+    }
+    if (MIDGE_MAX_QOS == 2 && pk->qos == 2 && midge_ids_add(&m->mem, &c->session->received, pk->pid) != MIDGE_OK)
         return MIDGE_RC_QUOTA_EXCEEDED;
     enum midge_reason rc = MIDGE_RC_QUOTA_EXCEEDED;
     struct midge_publish shown = *pk;
@@ -114,7 +120,7 @@ static enum midge_reason accept(struct midge_conn *c, const struct midge_publish
     } else {
         midge_quota_refused(m);
     }
-    if (rc >= MIDGE_RC_UNSPECIFIED && pk->qos == 2)
+    if (MIDGE_MAX_QOS == 2 && rc >= MIDGE_RC_UNSPECIFIED && pk->qos == 2)
         (void)midge_ids_remove(&m->mem, &c->session->received, pk->pid); /* [MQTT-4.3.3-9] */
     return rc;
 }
@@ -124,7 +130,7 @@ static enum midge_reason accept(struct midge_conn *c, const struct midge_publish
 /* [MQTT-3.3.4-1] [MQTT311-3.3.4-1]; acknowledgements leave in the order of what they acknowledge [MQTT311-4.6.0-2]. */
 static enum midge_reason answer(struct midge_conn *c, const struct midge_publish *pk, enum midge_reason rc)
 {
-    if (pk->qos == 0)
+    if (!MIDGE_MAX_QOS || pk->qos == 0)
         return MIDGE_RC_SUCCESS; /* refused: at most once */
     if (!midge_served_v5(c) && rc == MIDGE_RC_QUOTA_EXCEEDED)
         return rc; /* 3.x cannot be told: it keeps the message and comes back [MQTT311-4.8.0-2] */
@@ -154,9 +160,9 @@ enum midge_reason midge_on_publish(struct midge_conn *c, struct midge_slice body
 
     c->m->publish_received++;
     c->published = true;
-    if (pk.qos == 2 && midge_ids_has(c->session->received, pk.pid))
+    if (MIDGE_MAX_QOS == 2 && pk.qos == 2 && midge_ids_has(c->session->received, pk.pid))
         return answer(c, &pk, MIDGE_RC_SUCCESS); /* seen before: no second delivery [MQTT-4.3.3-10] [MQTT311-4.3.3-2] */
-    if (pk.qos == 2 && too_many(c))
+    if (MIDGE_MAX_QOS == 2 && pk.qos == 2 && too_many(c))
         return midge_served_v5(c) ? MIDGE_RC_RECEIVE_MAXIMUM_EXCEEDED /* [MQTT-3.3.4-7] */
                                   : MIDGE_RC_QUOTA_EXCEEDED;
     return answer(c, &pk, accept(c, &pk));

@@ -78,6 +78,8 @@ enum midge_reason midge_unsubscribe(struct midge *m, struct midge_session *s, st
 {
     struct midge_filter f;
     enum midge_reason rc = parse(m, filter, &f);
+    if (rc == MIDGE_RC_QUOTA_EXCEEDED)
+        return MIDGE_RC_NO_SUBSCRIPTION_EXISTED; /* with more levels than we have it cannot have been made */
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
     struct midge_sub *sub = midge_subtree_find(&m->subs, s, &f); /* byte for byte [MQTT-3.10.4-1] [MQTT311-3.10.4-1] */
@@ -164,6 +166,7 @@ static enum midge_reason each(struct midge_conn *c, enum midge_packet type, stru
     bool codes = type == PK_SUBSCRIBE || midge_served_v5(c);
     enum midge_packet reply = type == PK_SUBSCRIBE ? PK_SUBACK : PK_UNSUBACK;
     struct suback_out out = { .type = reply, .pid = pk.pid, .count = codes ? pk.filters : 0 };
+    uint32_t before = c->control ? c->control->len : 0;
     if (!midge_conn_send(c, encode_head, &out))
         return MIDGE_RC_PACKET_TOO_LARGE;
     if (c->state != CONN_UP)
@@ -173,6 +176,10 @@ static enum midge_reason each(struct midge_conn *c, enum midge_packet type, stru
     struct midge_filter_request want;
     for (uint32_t i = 0; midge_next_filter(&pk, type, c->version, &want); i++) {
         rc = one(c, type, &pk, &want);
+        if (rc >= MIDGE_RC_UNSPECIFIED && c->version == MIDGE_V31) {
+            c->control->len = before;
+            return rc; /* 3.1 has no code that says no [V31-suback] */
+        }
         if (rc >= MIDGE_RC_UNSPECIFIED && why == MIDGE_RC_SUCCESS)
             why = rc;
         if (codes)

@@ -58,6 +58,7 @@ static void set_aside(struct route *r, struct midge_entry *e)
  * goes as a copy of its own [MQTT-3.3.4-5]. */
 static struct midge_entry *pending(struct route *r, struct midge_session *s, uint32_t id)
 {
+    id = MIDGE_V5 || MIDGE_LOCAL ? id : 0;
     struct midge_entry *old = s->outbox ? s->outbox->pending : NULL;
     struct midge_entry *e = old;
     bool full = old && old->id_count == UINT8_MAX;
@@ -80,7 +81,7 @@ static bool for_sub(void *arg, struct midge_sub *sub)
     uint8_t qos = lower(sub->qos, r->msg->qos & 3); /* [MQTT-3.8.4-8] [MQTT311-3.8.4-6] */
     if (sub->no_local && s == r->from)
         return true; /* [MQTT-3.8.3-3] */
-    if (qos == 0 && !is_here(s))
+    if (MIDGE_PERSIST && qos == 0 && !is_here(s))
         return true; /* QoS 0 does not wait for who is away */
 
     struct midge_entry *e = pending(r, s, sub->id);

@@ -39,12 +39,13 @@ struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, 
         s = midge_session_new(&m->sessions, client_id);
     if (!s)
         return NULL;
-    if (expiry_s && midge_session_keep(&m->sessions, s) != MIDGE_OK) {
+    if (MIDGE_PERSIST && expiry_s && midge_session_keep(&m->sessions, s) != MIDGE_OK) {
         if (!*present)
             midge_session_free(&m->sessions, s);
         return NULL;
     }
-    back_from_away(m, s);
+    if (MIDGE_PERSIST)
+        back_from_away(m, s);
     if (MIDGE_WILL)
         midge_will_free(&m->mem, s->will); /* [MQTT-3.1.3-9] */
     s->will = NULL;
@@ -53,7 +54,7 @@ struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, 
     s->expiry_s = expiry_s;
     s->doomed = 0;
     c->session = s;
-    if (s->outbox)
+    if (MIDGE_PERSIST && s->outbox)
         rewind_outbox(s->outbox);
     return s;
 }
@@ -94,7 +95,7 @@ void midge_session_leave(struct midge *m, struct midge_session *s)
 
 static void count_ended(struct midge *m, struct midge_session *s, const struct midge_queue *q)
 {
-    for (const struct midge_entry *e = q->head; MIDGE_BOOKS && e; e = e->next)
+    for (const struct midge_entry *e = q->head; e; e = e->next)
         MIDGE_BOOK(m, s, e->qos, ended);
 }
 
@@ -107,14 +108,15 @@ void midge_session_end(struct midge *m, struct midge_session *s, uint8_t reason)
     if (MIDGE_LOCAL && s->local)
         midge_local_lost(m, s);
     midge_replay_stop(m, s, (struct midge_slice){ 0 });
-    if (s->outbox) {
+    if (MIDGE_BOOKS && s->outbox) {
         count_ended(m, s, &s->outbox->unacked);
         count_ended(m, s, &s->outbox->waiting);
         count_ended(m, s, &s->outbox->waiting0);
     }
     while (s->subs)
         midge_subtree_remove(&m->subs, MIDGE_CONTAINER(struct midge_sub, on_session, s->subs));
-    back_from_away(m, s);
+    if (MIDGE_PERSIST)
+        back_from_away(m, s);
     midge_tell_session(m, MIDGE_EV_SESSION_ENDED, s, reason);
     midge_session_free(&m->sessions, s);
 }

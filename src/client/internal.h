@@ -1,4 +1,4 @@
-/* internal.h - struct midge_client and what client.c and outbox.c share; nobody else includes it. */
+/* internal.h - struct midge_client and what the files of this floor share; nobody else includes it. */
 #ifndef MIDGE_CLIENT_INTERNAL_H
 #define MIDGE_CLIENT_INTERNAL_H
 
@@ -8,10 +8,10 @@
 #include "codec/packet.h"
 #include "midge/midge_client.h"
 
-struct fifo {
-    struct midge_link *head;
-    struct midge_link **tail; /* where the next one goes */
-};
+#define MIDGE_TEXT_MAX 65535u
+
+#define OUTGOING(l) MIDGE_CONTAINER(struct outgoing, link, l)
+#define REQUEST(l) MIDGE_CONTAINER(struct request, link, l)
 
 /* A publication from midge_client_publish until it is done. It is in one list at a time:
  *
@@ -34,6 +34,7 @@ struct outgoing {
     bool again;         /* sent on an earlier connection [MQTT-3.3.1-1] */
     bool released;      /* PUBREC came: PUBREL is what may be sent now [MQTT-4.3.3-6] */
     bool done;          /* acknowledged while still being sent */
+    bool counted;       /* takes one of the server's Receive Maximum */
     uint8_t bytes[];    /* topic, properties, payload */
 };
 
@@ -99,7 +100,7 @@ struct midge_client {
     struct midge_slice auth_method; /* owned */
 
     /* the server's limits */
-    uint16_t quota, receive_maximum;
+    uint16_t quota; /* of its Receive Maximum, what is left */
     uint32_t maximum_packet_size; /* 0 = none */
     uint8_t maximum_qos;
     bool no_retain;
@@ -115,14 +116,13 @@ struct midge_client {
     uint32_t unacked;         /* QoS 1 and 2 messages whose last acknowledgement was not yet written */
 
     /* out */
-    struct fifo plain, todo, flying, release;
+    struct midge_fifo plain, todo, flying, release;
     uint32_t held, held_bytes, order;
     uint16_t last_pid;
-    struct fifo control;  /* requests to be sent */
-    struct fifo asked;    /* sent, and to be answered */
+    struct midge_fifo control;  /* requests to be sent */
+    struct midge_fifo asked;    /* sent, and to be answered */
     struct dues dues;
     struct alias *aliases_out; /* alias_out of them, or NULL */
-    uint16_t aliases_out_room;
     uint32_t alias_uses;
 
     /* the packet that is being sent: one of these, or none */
@@ -147,38 +147,63 @@ void midge_client_tell(const struct midge_client *c, const struct midge_client_e
  * close. */
 void midge_client_end(struct midge_client *c, uint8_t reason, bool by_server);
 
+bool midge_text_ok(struct midge_slice s); /* may be written as a UTF-8 string */
+
 void midge_aliases_free(struct midge_client *c, struct alias **aliases, uint16_t count);
-bool midge_alias_set(struct midge_client *c, struct alias *a, struct midge_slice topic);
+
+/* A copy of its own, also of nothing. False: no memory, *to is as before. */
+bool midge_client_slice_set(struct midge_client *c, struct midge_slice *to, struct midge_slice from);
+void midge_client_slice_free(struct midge_client *c, struct midge_slice *s);
+
+void midge_client_touch(struct midge_client *c, midge_ms now);
+
+/* ---- connect.c ---------------------------------------------------------------------------------------- */
+
+uint16_t midge_client_receive_maximum(const struct midge_client_config *config);
+enum midge_reason midge_client_on_connack(struct midge_client *c, uint8_t first, struct midge_slice body);
+enum midge_reason midge_client_on_auth(struct midge_client *c, uint8_t first, struct midge_slice body);
 
 /* ---- outbox.c ----------------------------------------------------------------------------------------- */
 
 void midge_outbox_init(struct midge_client *c);
 void midge_outbox_free(struct midge_client *c);
 
-/* The connection is gone: what was sent and not acknowledged is to be sent again, the rest of what was under way is
- * given up. */
+/* The connection is gone: what was sent and not acknowledged is to be sent again; requests are given up. */
 void midge_outbox_lost(struct midge_client *c);
 
 /* The server remembers nothing: neither may we [MQTT-3.2.2-5]. */
 void midge_outbox_forget(struct midge_client *c);
 
-/* An acknowledgement of ours. False: no memory. */
-bool midge_outbox_has_room(struct midge_client *c);
-void midge_outbox_ack(struct midge_client *c, enum midge_packet type, uint16_t pid, uint8_t reason);
-
-/* One of the server's: PUBACK, PUBREC, PUBCOMP. */
+/* The server's PUBACK, PUBREC, PUBCOMP; SUBACK, UNSUBACK. */
 enum midge_reason midge_outbox_acked(struct midge_client *c, enum midge_packet type, const struct midge_ack *ack);
 enum midge_reason midge_outbox_answered(struct midge_client *c, enum midge_packet type,
                                         const struct midge_suback *answer);
 
+/* Takes a publication out of its list and tells its end. */
+void midge_outgoing_finish(struct midge_client *c, struct midge_fifo *list, struct outgoing *o,
+                           enum midge_client_event_kind kind, uint8_t reason);
+
+/* The same on the server's word. One that is still being sent stays until its last byte. */
+void midge_outgoing_acknowledged(struct midge_client *c, struct midge_fifo *list, struct outgoing *o, uint8_t reason);
+
+uint16_t midge_client_new_pid(struct midge_client *c); /* 0: all are in use */
+
 /* A request of `len` bytes, to be filled in and queued. NULL: no memory. */
 struct request *midge_request_new(struct midge_client *c, enum midge_packet type, uint32_t len, void *token);
+void midge_request_free(struct midge_client *c, struct request *r);
 void midge_request_queue(struct midge_client *c, struct request *r);
 
 /* The properties of a publication that its subscribers see, and whether all of it can be encoded. */
-void midge_publication_props(struct midge_wr *w, const void *publication);
+void midge_publication_props(struct midge_wr *w, const struct midge_publication *p);
 bool midge_publication_ok(const struct midge_publication *p);
 
-bool midge_outbox_is_idle(const struct midge_client *c); /* no packet is half sent */
+/* ---- pull.c ------------------------------------------------------------------------------------------- */
+
+/* An acknowledgement of ours. Ask for room before the message is handed over. False: no memory. */
+bool midge_dues_has_room(struct midge_client *c);
+void midge_dues_put(struct midge_client *c, enum midge_packet type, uint16_t pid, uint8_t reason);
+
+/* What only this connection had to send is forgotten: acknowledgements, aliases. */
+void midge_pull_reset(struct midge_client *c);
 
 #endif

@@ -271,7 +271,7 @@ static bool skip(const struct midge_filter *f, struct midge_slice name, struct k
     midge_levels_init(&has, name);
     for (uint16_t i = 0; i < f->levels && midge_levels_next(&wants, &want); i++) {
         if (!midge_levels_next(&has, &level)) {
-            *k = up_to(name, name.data + name.len, midge_slice_str("/"));
+            *k = up_to(name, name.data + name.len, midge_slice_str("\x01")); /* the next one, whatever it is */
             return true;
         }
         if (midge_slice_equal(want, midge_slice_str("+")))

@@ -169,6 +169,9 @@ struct peer *try_dial(uint32_t address_key); /* NULL: the broker would not */
 void send_hex_at(struct place at, struct peer *p, const char *hex);
 #define send_hex(p, hex) send_hex_at(HERE, p, hex)
 void send_bytes(struct peer *p, const void *bytes, size_t n);
+/* A packet with this first byte, its Remaining Length, and this behind it. */
+void send_body_at(struct place at, struct peer *p, unsigned first, const char *hex);
+#define send_body(p, first, hex) send_body_at(HERE, p, first, hex)
 
 struct c_will {
     const char *topic;
@@ -234,7 +237,9 @@ struct bytes {
 struct bytes connect_bytes(const struct c_connect *c);
 struct bytes publish_bytes(const struct peer *p, const struct c_publish *c);
 struct bytes hex_bytes(const char *hex); /* as send_hex takes it */
+struct bytes body_bytes(unsigned first, const char *hex);
 struct bytes join(struct bytes a, struct bytes b);
+void send_all(struct peer *p, struct bytes b);
 
 /* ---- what a peer gets ----------------------------------------------------------------------------------- */
 
@@ -271,7 +276,7 @@ struct midge_conn *conn_of(const struct peer *p);
 
 /* Dials, sends CONNECT, takes CONNACK 0. */
 struct peer *connect_at(struct place at, const struct c_connect *c);
-#define connect_as(c) connect_at(HERE, c)
+#define connect_as(...) connect_at(HERE, __VA_ARGS__) /* &(struct c_connect){ ... } */
 /* With Clean Start, keep alive 0, no properties, no will. */
 #define connect5(id) connect_at(HERE, &(struct c_connect){ .version = 5, .client_id = id, .clean_start = true })
 #define connect311(id) connect_at(HERE, &(struct c_connect){ .version = 4, .client_id = id, .clean_start = true })

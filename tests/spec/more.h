@@ -9,12 +9,12 @@
 #define stay5_window(id, receive_maximum) stay5_at(HERE, id, receive_maximum)
 struct peer *stay5_at(struct place at, const char *id, uint16_t receive_maximum);
 #define stay311(id)                                                                                                    \
-    connect_as(&(struct c_connect){ .version = 4, .client_id = id, .clean_start = false })
+    connect_at(HERE, &(struct c_connect){ .version = 4, .client_id = id, .clean_start = false })
 
 /* 5.0, Clean Start, with these CONNECT properties. */
 #define connect5_with(id, ...)                                                                                         \
-    connect_as(&(struct c_connect){                                                                                    \
-        .version = 5, .client_id = id, .clean_start = true, .props = PROPS(__VA_ARGS__) })
+    connect_at(HERE, &(struct c_connect){                                                                              \
+                         .version = 5, .client_id = id, .clean_start = true, .props = PROPS(__VA_ARGS__) })
 
 /* Version 4 or 5 for tests that are the same in both. */
 struct peer *connect_version_at(struct place at, uint8_t version, const char *id);

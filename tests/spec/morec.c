@@ -1,6 +1,16 @@
 /* morec.c - packets built by hand, as no encoder would write them. */
 #include "morec.h"
 
+struct peer *connect_kept_at(struct place at, int version, const char *id, uint32_t expiry_s)
+{
+    struct c_connect c = { .version = (uint8_t)version, .client_id = id };
+    const struct prop expiry = prop_num(PROP_SESSION_EXPIRY, expiry_s);
+    if (version == 5) {
+        c.props = (struct props){ &expiry, 1 };
+    }
+    return connect_at(at, &c);
+}
+
 struct bytes raw_bytes(const void *at, size_t n)
 {
     struct bytes b = { .at = keep(n + 1), .len = n };

@@ -10,6 +10,10 @@
 #define connect_v(v, id)                                                                                               \
     connect_at(HERE, &(struct c_connect){ .version = (uint8_t)(v), .client_id = id, .clean_start = true })
 
+/* A session that outlives its connection, or comes back: by so many seconds on 5.0, for good on 3.x. */
+struct peer *connect_kept_at(struct place at, int version, const char *id, uint32_t expiry_s);
+#define connect_kept(v, id, expiry_s) connect_kept_at(HERE, v, id, expiry_s)
+
 struct bytes raw_bytes(const void *at, size_t n);
 struct bytes join3(struct bytes a, struct bytes b, struct bytes c);
 struct bytes first_bytes(struct bytes b, size_t n);          /* the first n of b */

@@ -297,7 +297,7 @@ static const char *check_publish_id(struct rules *r, const struct packet *pk)
         return "packet identifier 0 [MQTT-2.2.1-3]";
     if (*flags & OUT_HERE)
         return "packet identifier that is in use [MQTT-2.2.1-4]";
-    if (*flags & OUT && !pk->dup)
+    if (*flags & OUT && !pk->dup && r->version != 3)
         return "packet identifier of a message that waits to be sent again [MQTT-2.2.1-4]";
     if (pk->dup && !r->resumed && r->version != 3)
         return "DUP on the first sending [MQTT-3.3.1-1]";

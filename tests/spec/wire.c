@@ -255,6 +255,12 @@ struct bytes hex_bytes(const char *hex)
     return parse_hex(HERE, hex, NULL);
 }
 
+struct bytes body_bytes(unsigned first, const char *hex)
+{
+    const struct bytes body = hex_bytes(hex);
+    return finish(first, &(struct buffer){ body.at, body.len, body.len });
+}
+
 struct bytes join(struct bytes a, struct bytes b)
 {
     struct buffer both = { 0 };

@@ -6,7 +6,7 @@
 static enum midge_reason decode(struct midge_slice body, struct midge_connect *out, struct midge_slice *keep)
 {
     struct midge_slice copy = wire_copy(body);
-    memset(out, 0xA5, sizeof *out); /* what is not set is seen */
+    memset(out, 1, sizeof *out); /* what is not set is seen */
     enum midge_reason rc = midge_decode_connect(copy, out);
     if (keep)
         *keep = copy;

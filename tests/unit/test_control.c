@@ -69,6 +69,10 @@ static void fields_arrive(void **state)
 {
     (void)state;
     struct midge_control c;
+    memset(&c, 1, sizeof c); /* what is not set is seen */
+    assert_int_equal(midge_decode_control(PK_DISCONNECT, (struct midge_slice){ 0 }, 5, true, &c), MIDGE_RC_SUCCESS);
+    assert_int_equal(c.reason, 0);
+    assert_int_equal(c.props.present, 0);
     assert_int_equal(midge_decode_control(PK_DISCONNECT, BYTES(0x82, 9, 0x11, 0, 0, 0, 60, 0x1F, 0, 1, 'w'), 5, true, &c),
                      MIDGE_RC_SUCCESS);
     assert_int_equal(c.reason, 0x82);

@@ -252,9 +252,9 @@ static void without_descriptors_it_waits_and_then_accepts(void **state)
     while (stats_of(&r).starved == 0)
         continue;
     uint64_t passes = stats_of(&r).passes;
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 1000; i++)
         stats_of(&r);
-    assert_true(stats_of(&r).passes - passes <= 13); /* those of the questions, one of the rest's end at most */
+    assert_true(stats_of(&r).passes - passes < 1100); /* those of the questions, and an end of the rest a second */
 
     set_descriptors(before.rlim_cur);
     SEND(next, "\x10\x0d\0\4MQTT\4\2\0\0\0\1n");

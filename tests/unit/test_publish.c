@@ -7,7 +7,7 @@ static enum midge_reason decode(uint8_t first, struct midge_slice body, uint8_t 
                                 struct midge_slice *keep)
 {
     struct midge_slice copy = wire_copy(body);
-    memset(out, 0xA5, sizeof *out); /* what is not set is seen */
+    memset(out, 1, sizeof *out); /* what is not set is seen */
     enum midge_reason rc = midge_decode_publish(first, copy, version, out);
     if (keep)
         *keep = copy;

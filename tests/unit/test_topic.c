@@ -1,4 +1,5 @@
 /* test_topic.c - names and filters, against a matcher written straight from the standard. */
+#include "naive.h"
 #include "support.h"
 
 #include "state/topic.h"
@@ -164,36 +165,6 @@ static void levels_are_walked(void **state)
         }
         assert_false(midge_levels_next(&l, &level));
         assert_false(midge_levels_next(&l, &level));
-    }
-}
-
-/* ---- the naive model: both texts as strings, level by level ------------------------------------------- */
-
-static const char *level_end(const char *s)
-{
-    while (*s && *s != '/')
-        s++;
-    return s;
-}
-
-static bool naive_matches(const char *filter, const char *name)
-{
-    if (name[0] == '$' && (filter[0] == '+' || filter[0] == '#'))
-        return false;
-    for (;;) {
-        if (strcmp(filter, "#") == 0)
-            return true;
-        const char *f = level_end(filter);
-        const char *n = level_end(name);
-        bool plus = f - filter == 1 && *filter == '+';
-        if (!plus && (f - filter != n - name || memcmp(filter, name, (size_t)(f - filter)) != 0))
-            return false;
-        if (*n == 0)
-            return *f == 0 || strcmp(f, "/#") == 0;
-        if (*f == 0)
-            return false;
-        filter = f + 1;
-        name = n + 1;
     }
 }
 

@@ -1,0 +1,22 @@
+/* run.h - between the runner (main.c) and the harness: one test, from its broker's birth to its last byte. */
+#ifndef MIDGE_SPEC_RUN_H
+#define MIDGE_SPEC_RUN_H
+
+#include "harness.h"
+
+/* How input and output are cut. */
+struct run_mode {
+    size_t feed;  /* most bytes that midge_recv gets at once */
+    size_t pull;  /* room that midge_pull gets */
+    size_t cut;   /* midge_recv never gets the bytes on both sides of this place of the test's whole input; 0 = none */
+    bool trace;   /* print what is sent and received */
+};
+extern struct run_mode run_mode;
+extern const struct test *tests;
+
+/* False: it failed, and that was printed. */
+bool run_test(const struct test *t);
+/* What the latest test sent in all. */
+size_t run_input_bytes(void);
+
+#endif
