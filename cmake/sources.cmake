@@ -76,7 +76,6 @@ set(MIDGE_POSIX_SOURCES
 )
 
 set(MIDGE_APP_SOURCES
-    app/midge/log.c
     app/midge/main.c
     app/midge/options.c
 )

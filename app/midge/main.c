@@ -3,9 +3,9 @@
 #define _GNU_SOURCE
 #endif
 
+#include "../../ports/posix/log.h"
 #include "midge/midge_posix.h"
 #include "options.h"
-#include "../../ports/posix/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,8 +52,8 @@ static void open_log(void)
 
 /* ---- limits -------------------------------------------------------------------------------------------- */
 
-/* As many descriptors as the system gives, and not more connections than they are good for: the core lets a sixteenth
- * more knock than may come in. */
+/* As many descriptors as the system gives, and not more connections than they are good for: the core lets a
+ * sixteenth more knock than may come in. */
 static void set_limits(void)
 {
     struct rlimit files;
@@ -99,7 +99,8 @@ static void say_addresses(void)
     for (unsigned i = 0; midge_loop_address(app.loop, i, one, sizeof one) && n < sizeof all; i++)
         n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", i ? ", " : "", one);
     say(MIDGE_LOG_NOTICE, "midge " MIDGE_VERSION " listens on %s%s", all,
-        app.options.address_count ? "; everybody is let in" : "; loopback only, -a ADDRESS opens it to a network");
+        app.options.address_count ? "; everybody is let in"
+                                  : "; loopback only, -a ADDRESS opens it to a network");
 }
 
 /* ---- signals ------------------------------------------------------------------------------------------- */
@@ -131,8 +132,8 @@ static bool watch_signals(void)
     return fd >= 0 && midge_loop_watch(app.loop, fd, false, on_signal, NULL);
 }
 
-/* The parent leaves when the port is open, so that what starts midge -d may connect at once. Standard error stays if it
- * is not a terminal: it is where somebody wants the log. False: no process. */
+/* The parent leaves when the port is open, so that what starts midge -d may connect at once. Standard error
+ * stays if it is not a terminal: it is where somebody wants the log. False: no process. */
 static bool daemonise(void)
 {
     pid_t pid = fork();
@@ -151,6 +152,17 @@ static bool daemonise(void)
     if (null > STDERR_FILENO)
         close(null);
     return true;
+}
+
+/* No socket is to get the number of a standard stream that was closed: what is written there is not for it. */
+static void fill_standard_streams(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
 }
 
 /* ---- the program --------------------------------------------------------------------------------------- */
@@ -202,6 +214,7 @@ int main(int argc, char *argv[])
     if (app.options.then == OPTIONS_VERSION)
         return puts("midge " MIDGE_VERSION) < 0 ? EXIT_CANNOT_SERVE : 0;
 
+    fill_standard_streams();
     signal(SIGPIPE, SIG_IGN);
     set_limits();
     open_log();

@@ -151,7 +151,8 @@ static bool unknown_name(const struct cursor *c, const char *name, size_t len)
 {
     const struct row *meant = nearest(name, len);
     if (meant)
-        snprintf(c->why, c->why_size, "unknown option '--%.*s'; did you mean '--%s'?", (int)len, name, meant->name);
+        snprintf(c->why, c->why_size, "unknown option '--%.*s'; did you mean '--%s'?", (int)len, name,
+                 meant->name);
     else
         snprintf(c->why, c->why_size, "unknown option '--%.*s'; 'midge --help' lists all", (int)len, name);
     return false;

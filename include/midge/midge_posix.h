@@ -6,8 +6,8 @@
  *     midge_loop_run(loop);             until midge_loop_stop(loop), from a signal handler or another thread
  *     midge_loop_free(loop);
  *
- * One thread at a time uses a loop and its broker. From other threads only what says "any thread" may be called:
- * midge_loop_stop and midge_post_*. Several loops may run in one process, each on a thread of its own.
+ * One thread at a time uses a loop and its broker. Other threads may call midge_loop_stop and midge_post_* only.
+ * Several loops may run in one process, each on a thread of its own.
  */
 #ifndef MIDGE_POSIX_H
 #define MIDGE_POSIX_H
@@ -24,7 +24,8 @@ struct midge_loop;
 
 enum midge_log_level { MIDGE_LOG_ERROR, MIDGE_LOG_WARNING, MIDGE_LOG_NOTICE, MIDGE_LOG_DEBUG };
 
-/* Zero-initialise, set what is wanted. Everything is borrowed until midge_loop_free, except `hooks`, which is copied. */
+/* Zero-initialise, set what is wanted. All is borrowed until midge_loop_free, except `hooks`, which is
+ * copied. */
 struct midge_loop_config {
     const struct midge_memory *memory; /* NULL = midge_memory_libc */
     const struct midge_limits *limits; /* NULL = midge_limits_gateway */
@@ -34,7 +35,7 @@ struct midge_loop_config {
     uint32_t stop_ms;                  /* longest time that a stop goes on sending; 0 = 2000 */
     uint32_t posts;                    /* calls from other threads that may wait; 0 = 1024 */
     size_t post_bytes;                 /* and what they may hold in all; 0 = 1 MB */
-    /* What the loop itself has to tell: listeners, new connections, sockets refused. NULL = nobody listens. */
+    /* What the loop itself has to tell: listeners, connections made and refused. NULL = nobody listens. */
     void (*say)(void *user, enum midge_log_level level, const char *text);
     void *say_user;
 };
@@ -46,19 +47,19 @@ MIDGE_MUST_USE struct midge_loop *midge_loop_new(const struct midge_loop_config 
 struct midge *midge_loop_broker(struct midge_loop *loop);
 midge_ms midge_loop_now(const struct midge_loop *loop);
 
-/* Listens on each address that `host` stands for: an IPv4 or IPv6 address, a host name, or NULL or "*" for every
- * address of both families ("::" is IPv6 alone). Port 0: the kernel chooses. A family that this machine lacks is passed
- * over as long as one address is left. Not 0: an errno, ENOENT for a name that stands for no address; nothing was
- * opened, and `why` says so in one line. */
+/* Listens on each address that `host` stands for: an IPv4 or IPv6 address, a host name, or NULL or "*" for
+ * every address of both families ("::" is IPv6 alone). Port 0: the kernel chooses. A family that this machine
+ * lacks is passed over as long as one address is left. Not 0: an errno, ENOENT for a name that stands for no
+ * address; nothing was opened, and `why` says so in one line. */
 MIDGE_MUST_USE int midge_loop_listen(struct midge_loop *loop, const char *host, uint16_t port, char *why,
                                      size_t why_size);
 
-/* The i-th listening socket, in the order they were opened, as "127.0.0.1:1883" or "[::1]:1883"; its port, or 0 when
- * there are not so many. out may be NULL. */
+/* The i-th listening socket, in the order they were opened, as "127.0.0.1:1883" or "[::1]:1883"; its port, or
+ * 0 when there are not so many. out may be NULL. */
 uint16_t midge_loop_address(const struct midge_loop *loop, unsigned i, char *out, size_t size);
 
-/* Serves until it is stopped: then no new connections, DISCONNECT 0x8B, wills, and at most stop_ms for the last bytes.
- * 0, or an errno of the kernel's that ended it. A loop runs once. */
+/* Serves until it is stopped: then no new connections, DISCONNECT 0x8B, wills, and at most stop_ms for the
+ * last bytes. 0, or an errno of the kernel's that ended it. A loop runs once. */
 int midge_loop_run(struct midge_loop *loop);
 
 /* Any thread; a signal handler too. A stop that comes before midge_loop_run makes that run end at once. */
@@ -76,45 +77,53 @@ void midge_peer_text(const void *peer, char *out, size_t size);
 
 /* ---- the host's own descriptors ------------------------------------------------------------------------ */
 
-/* Calls `ready` on the loop's thread whenever `fd` can be read or, with for_writing, written. One watch a descriptor: a
- * new one replaces it, `ready` NULL ends it, before the descriptor is closed. False: no memory, or `fd` cannot be waited
- * for (regular files). */
+/* Calls `ready` on the loop's thread whenever `fd` can be read or, with for_writing, written. One watch a
+ * descriptor: a new one replaces it, `ready` NULL ends it, before the descriptor is closed. False: no memory,
+ * or `fd` cannot be waited for (regular files). */
 bool midge_loop_watch(struct midge_loop *loop, int fd, bool for_writing, void (*ready)(void *user, int fd),
                       void *user);
 
 /* ---- calls from any thread ----------------------------------------------------------------------------- */
 
-/* Each is copied, put into the loop's postbox and carried out on the loop's thread, in order. They return at once:
- * MIDGE_OK         it waits in the postbox; `done`, unless NULL, is told on the loop's thread what became of it
- * MIDGE_ERR_FULL   `posts` or `post_bytes` are used up
- * MIDGE_ERR_NOT_FOUND  the loop was stopped
- * What was posted before a stop is carried out; what a loop that never ran still holds is told NOT_FOUND. */
+/* Each is copied into the loop's postbox and carried out on the loop's thread, in order. They return at once:
+ *
+ *     MIDGE_OK             it waits; `done`, unless NULL, is told on the loop's thread what became of it
+ *     MIDGE_ERR_FULL       `posts` or `post_bytes` are used up
+ *     MIDGE_ERR_NO_MEMORY  for the copy
+ *     MIDGE_ERR_NOT_FOUND  the loop was stopped
+ *
+ * What was posted before a stop is carried out; what a loop that never ran still holds is told NOT_FOUND.
+ * A local client must stay open until what was posted for it is done. */
 typedef void (*midge_posted)(void *user, enum midge_err result);
 
-/* `l` as in midge_publish. */
+/* `l` as in midge_publish: NULL = the broker's host. */
 MIDGE_MUST_USE enum midge_err midge_post_publish(struct midge_loop *loop, struct midge_local *l,
-                                                 const struct midge_publication *p, midge_posted done, void *user);
+                                                 const struct midge_publication *p, midge_posted done,
+                                                 void *user);
 
-/* `l` NULL: the loop's own in-process client, which is opened when it is first needed. s->on_message is called on the
- * loop's thread. */
+/* `l` NULL: the loop's own in-process client, which is opened when it is first needed. s->on_message is
+ * called on the loop's thread. */
 MIDGE_MUST_USE enum midge_err midge_post_subscribe(struct midge_loop *loop, struct midge_local *l,
-                                                   const struct midge_subscription *s, midge_posted done, void *user);
+                                                   const struct midge_subscription *s, midge_posted done,
+                                                   void *user);
 MIDGE_MUST_USE enum midge_err midge_post_unsubscribe(struct midge_loop *loop, struct midge_local *l,
-                                                     struct midge_slice filter, midge_posted done, void *user);
+                                                     struct midge_slice filter, midge_posted done,
+                                                     void *user);
 
 /* Runs `call` on the loop's thread: the way to any function of midge.h. */
 MIDGE_MUST_USE enum midge_err midge_post_call(struct midge_loop *loop,
-                                              void (*call)(void *user, struct midge *m, midge_ms now), void *user);
+                                              void (*call)(void *user, struct midge *m, midge_ms now),
+                                              void *user);
 
 /* ---- looking inside ------------------------------------------------------------------------------------ */
 
 struct midge_loop_stats {
-    uint64_t passes;        /* times the loop woke up */
-    uint64_t accepted;      /* connections */
-    uint64_t refused;       /* connections closed at once: at a limit, or no memory */
-    uint64_t starved;       /* times accepting had to rest for want of descriptors or memory */
-    size_t waiting_bytes;   /* pulled from the broker and not yet taken by a socket; heap, one block a connection */
-    uint32_t sockets;       /* open, the ones that are closing included */
+    uint64_t passes;      /* times the loop woke up */
+    uint64_t accepted;    /* connections */
+    uint64_t refused;     /* connections closed at once: at a limit, or no memory */
+    uint64_t starved;     /* times accepting had to rest for want of descriptors or memory */
+    size_t waiting_bytes; /* pulled from the broker, not yet taken by a socket; a heap block a connection */
+    uint32_t sockets;     /* open, the ones that are closing included */
 };
 void midge_loop_get_stats(const struct midge_loop *loop, struct midge_loop_stats *out);
 

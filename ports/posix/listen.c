@@ -1,4 +1,4 @@
-/* listen.c - listening sockets: names to addresses, accept in batches, and what to do when descriptors run out. */
+/* listen.c - listening sockets: names to addresses, accept in batches, what to do without descriptors. */
 #include "posix.h"
 
 #include <arpa/inet.h>
@@ -79,9 +79,9 @@ static struct midge_listener *add(struct midge_loop *loop, int fd, struct midge_
     socklen_t len = sizeof bound;
     struct midge_listener *l = malloc(sizeof *l);
     if (l && !getsockname(fd, (struct sockaddr *)&bound, &len)) {
-        *l = (struct midge_listener){
-            .source = SOURCE_LISTENER, .fd = fd, .port = port_of((const struct sockaddr *)&bound)
-        };
+        *l = (struct midge_listener){ .source = SOURCE_LISTENER,
+                                      .fd = fd,
+                                      .port = port_of((const struct sockaddr *)&bound) };
         if (!arm(loop, l, EPOLL_CTL_ADD, EPOLLIN))
             return *at = l;
     }
@@ -168,8 +168,8 @@ static void announce(const struct midge_loop *loop, const struct midge_listener 
     char text[MIDGE_PEER_TEXT];
     for (; l; l = l->next, i++) {
         midge_loop_address(loop, i, text, sizeof text);
-        midge_say(loop, MIDGE_LOG_NOTICE, "Opening %s listen socket on port %u.", *text == '[' ? "ipv6" : "ipv4",
-                  l->port);
+        midge_say(loop, MIDGE_LOG_NOTICE, "Opening %s listen socket on port %u.",
+                  *text == '[' ? "ipv6" : "ipv4", l->port);
     }
 }
 
@@ -235,8 +235,8 @@ void midge_listeners_resume(struct midge_loop *loop)
         arm(loop, l, EPOLL_CTL_MOD, EPOLLIN);
 }
 
-/* A listener that is armed and cannot be served would wake the loop for ever. So none is, until one of our sockets
- * closes or the rest is over; who wants to connect waits in the kernel's backlog. */
+/* A listener that is armed and cannot be served would wake the loop for ever. So none is, until one of our
+ * sockets closes or the rest is over; who wants to connect waits in the kernel's backlog. */
 static void rest(struct midge_loop *loop, int err)
 {
     loop->stats.starved++;
@@ -252,8 +252,8 @@ static void rest(struct midge_loop *loop, int err)
 /* The connection was gone before it was accepted, or its network is: accept(2) says to go on. */
 static bool is_of_the_peer(int err)
 {
-    static const int errors[] = { EINTR,    ECONNABORTED, EPROTO,      ENETDOWN,   ENOPROTOOPT, EHOSTDOWN,
-                                  ENONET,   EHOSTUNREACH, EOPNOTSUPP,  ENETUNREACH, EPERM };
+    static const int errors[] = { EINTR,  ECONNABORTED, EPROTO,     ENETDOWN,    ENOPROTOOPT, EHOSTDOWN,
+                                  ENONET, EHOSTUNREACH, EOPNOTSUPP, ENETUNREACH, EPERM };
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (err == errors[i])
             return true;

@@ -1,4 +1,4 @@
-/* log.c - log lines through a bounded ring: what the descriptor does not take waits, what does not fit is counted. */
+/* log.c - log lines through a bounded ring: what is not taken waits, what does not fit is counted. */
 #include "posix.h"
 
 #include "log.h"
@@ -18,8 +18,8 @@
 
 /* ---- where to ------------------------------------------------------------------------------------------ */
 
-/* A second, non-blocking way into the same pipe or terminal. O_NONBLOCK on `fd` itself would reach everybody who shares
- * it, the user's shell for one. */
+/* A second, non-blocking way into the same pipe or terminal. O_NONBLOCK on `fd` itself would reach everybody
+ * who shares it, the user's shell for one. */
 static int open_again(int fd)
 {
     char path[32];
@@ -31,7 +31,9 @@ void midge_log_init(struct midge_log *log, int fd, enum midge_log_level level)
 {
     *log = (struct midge_log){ .fd = fd, .level = level, .way = LOG_WRITE };
     struct stat st;
-    if (fstat(fd, &st) || S_ISREG(st.st_mode))
+    if (fstat(fd, &st))
+        log->fd = -1; /* closed: the next socket may get its number, and is not to get our lines */
+    if (log->fd < 0 || S_ISREG(st.st_mode))
         return; /* a file takes everything */
     if (S_ISSOCK(st.st_mode)) {
         log->way = LOG_SEND;
@@ -203,8 +205,8 @@ static void say_connected(struct midge_log *log, const struct midge_event *e)
     if (e->who.username.data)
         snprintf(username, sizeof username, ", u'%.*s'", SHOWN_BYTES, show(e->who.username, &name));
     int clean = e->clean_start, version = e->who.version == 5 ? 5 : e->who.version == 3 ? 1 : 2;
-    snprintf(line, sizeof line, "New client connected from %s as %s (p%d, c%d, k%u%s).", peer, show(e->who.client_id, &id),
-             version, clean, e->keepalive_s, username);
+    snprintf(line, sizeof line, "New client connected from %s as %s (p%d, c%d, k%u%s).", peer,
+             show(e->who.client_id, &id), version, clean, e->keepalive_s, username);
     midge_log_line(log, MIDGE_LOG_NOTICE, line);
 }
 
@@ -216,8 +218,8 @@ static void say_disconnected(struct midge_log *log, const struct midge_event *e)
     if (e->reason == MIDGE_RC_SUCCESS)
         snprintf(line, sizeof line, "Client %s disconnected.", who);
     else
-        snprintf(line, sizeof line, "Client %s disconnected%s: %s (0x%02x).", who, e->by_client ? " itself" : "",
-                 reason_of(e), e->reason);
+        snprintf(line, sizeof line, "Client %s disconnected%s: %s (0x%02x).", who,
+                 e->by_client ? " itself" : "", reason_of(e), e->reason);
     midge_log_line(log, MIDGE_LOG_NOTICE, line);
 }
 
@@ -236,8 +238,8 @@ static void say_topic(struct midge_log *log, const struct midge_event *e)
     char line[2 * LINE_MAX_BYTES];
     struct shown id, topic;
     const char *what = e->kind == MIDGE_EV_SUBSCRIBED ? "subscribed to" : "unsubscribed from";
-    snprintf(line, sizeof line, "Client %s %s %s (QoS %u).", show(e->who.client_id, &id), what, show(e->topic, &topic),
-             e->qos);
+    snprintf(line, sizeof line, "Client %s %s %s (QoS %u).", show(e->who.client_id, &id), what,
+             show(e->topic, &topic), e->qos);
     midge_log_line(log, MIDGE_LOG_DEBUG, line);
 }
 
@@ -260,8 +262,9 @@ static void say_message(struct midge_log *log, const struct midge_event *e)
 {
     char line[2 * LINE_MAX_BYTES];
     struct shown id, topic;
-    snprintf(line, sizeof line, "Received PUBLISH from %s (q%u, r%d, '%s', %u bytes).", show(e->who.client_id, &id),
-             e->message->qos, e->message->retain, show(e->message->topic, &topic), e->message->payload.len);
+    snprintf(line, sizeof line, "Received PUBLISH from %s (q%u, r%d, '%s', %u bytes).",
+             show(e->who.client_id, &id), e->message->qos, e->message->retain,
+             show(e->message->topic, &topic), e->message->payload.len);
     midge_log_line(log, MIDGE_LOG_DEBUG, line);
 }
 

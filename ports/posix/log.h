@@ -1,4 +1,4 @@
-/* log.h - log lines as Mosquitto writes them, on a descriptor that may stop taking them: the broker never waits. */
+/* log.h - log lines as Mosquitto writes them; the broker never waits for whoever reads them. */
 #ifndef MIDGE_POSIX_LOG_H
 #define MIDGE_POSIX_LOG_H
 
@@ -20,7 +20,7 @@ struct midge_log {
     char ring[MIDGE_LOG_RING];
 };
 
-/* Lines go to `fd`, which stays the caller's and is not made non-blocking, as other programs may share it. */
+/* Lines go to `fd`, which stays the caller's and is not made non-blocking, as others may share it. */
 void midge_log_init(struct midge_log *log, int fd, enum midge_log_level level);
 /* From now on, what waits is written as soon as fd takes it. NULL: no longer (before the loop is freed). */
 void midge_log_attach(struct midge_log *log, struct midge_loop *loop);
@@ -30,8 +30,8 @@ void midge_log_free(struct midge_log *log);
 /* "1700000000: text\n". Takes `log` as a void pointer to fit midge_loop_config.say. */
 void midge_log_line(void *log, enum midge_log_level level, const char *text);
 
-/* The line for an event of hooks.event, if there is one at this level. Bytes of peers that are not plain text appear
- * as \xNN, long ones end in "...". */
+/* The line for an event of hooks.event, if there is one at this level. Bytes of peers that are not plain text
+ * appear as \xNN, long ones end in "...". */
 void midge_log_event(struct midge_log *log, const struct midge_event *event);
 
 #endif

@@ -1,4 +1,4 @@
-/* loop.c - the loop of one broker: wait, hand over what came, send what is ready, sleep until something is due. */
+/* loop.c - the loop of one broker: wait, hand over what came, send what is ready, sleep until it is due. */
 #include "posix.h"
 
 #include <errno.h>
@@ -179,7 +179,8 @@ struct midge_loop *midge_loop_new(const struct midge_loop_config *config)
     struct midge_loop *loop = malloc(sizeof *loop);
     if (!loop)
         return NULL;
-    memset(loop, 0, offsetof(struct midge_loop, in)); /* the buffers are touched only as far as they are used */
+    /* The buffers behind are touched only as far as they are used. */
+    memset(loop, 0, offsetof(struct midge_loop, in));
     if (config)
         loop->config = *config;
     fill_in(&loop->config);
@@ -310,7 +311,7 @@ static int pass(struct midge_loop *loop, midge_ms until)
     return 0;
 }
 
-/* Calls that were posted before the stop are carried out; then everybody is told, and has stop_ms to take it. */
+/* What was posted before the stop is carried out; then everybody is told, and has stop_ms to take it. */
 static void finish(struct midge_loop *loop)
 {
     midge_listeners_close(loop);

@@ -23,8 +23,7 @@ static void *resize(void *user, void *p, size_t old, size_t n)
     return realloc(p, n);
 }
 
-/* glibc's rule: a word in front, a grain of two words (16 at least), two grains at least on 64 bits. Other libraries
- * come close. */
+/* glibc's rule: a word in front, a grain of 16 bytes, four words at least. Other libraries come close. */
 static size_t cost(size_t n)
 {
     const size_t least = 4 * sizeof(void *);

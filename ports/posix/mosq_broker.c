@@ -22,12 +22,12 @@ struct run {
 
 /* ---- stopping ------------------------------------------------------------------------------------------ */
 
-/* The two functions carry no handle, so there is one broker, and this is how a stop finds it. Atomics and no lock: a
- * stop may come from a signal handler.
+/* The two functions carry no handle, so there is one broker, and this is how a stop finds it. Atomics and no
+ * lock: a stop may come from a signal handler.
  *
- * A stop that finds no run is either early (its thread has not got as far) or late (the run has ended, or somebody stops
- * "to be sure"). Losing an early one leaves a caller waiting for ever; keeping a late one ends a broker that is started
- * an hour after. So it is kept for as long as a thread may take to begin. */
+ * A stop that finds no run is either early (its thread has not got as far) or late (the run has ended, or
+ * somebody stops "to be sure"). Losing an early one leaves a caller waiting for ever; keeping a late one ends
+ * a broker that is started an hour after. So it is kept for as long as a thread may take to begin. */
 #define EARLY_STOP_MS 1000
 
 static atomic_bool running;                       /* from the beginning to the end of a run */
@@ -58,7 +58,7 @@ static bool begin_run(void)
     if (atomic_exchange(&running, true))
         return false;
     unsigned asked = atomic_load(&stop_asked);
-    if (asked && clock_ms32() - asked > EARLY_STOP_MS)
+    if (asked && clock_ms32() + 1 - asked > EARLY_STOP_MS) /* + 1: the mark above may be that far ahead */
         atomic_compare_exchange_strong(&stop_asked, &asked, 0); /* unless a new one came in between */
     return true;
 }
@@ -132,7 +132,7 @@ static void tell_message(struct run *run, const struct midge_event *e)
     char *client = copy(e->who.client_id, &at);
     char *topic = copy(m->topic, &at);
     char *data = m->payload.len ? copy(m->payload, &at) : NULL;
-    run->config->handle_message_cb(client ? client : (char[]){ "" }, topic, data, (int)m->payload.len, m->qos, m->retain);
+    run->config->handle_message_cb(client, topic, data, (int)m->payload.len, m->qos, m->retain);
     trim_scratch(run);
 }
 
@@ -153,7 +153,8 @@ static int ask_connect(struct run *run, const struct midge_login *in)
     const char *client = copy(in->who.client_id, &at);
     const char *username = copy(in->who.username, &at);
     const char *password = copy(in->password, &at);
-    int refused = run->config->handle_connect_cb(client ? client : "", username, password, (int)in->password.len);
+    int len = (int)in->password.len;
+    int refused = run->config->handle_connect_cb(client ? client : "", username, password, len);
     explicit_bzero(run->scratch, n); /* no password stays behind */
     trim_scratch(run);
     return refused;
@@ -161,8 +162,8 @@ static int ask_connect(struct run *run, const struct midge_login *in)
 
 static void on_login(void *user, const struct midge_login *in, struct midge_login_answer *out)
 {
-    if (in->step != MIDGE_LOGIN_CONNECT || in->method.data) { /* there is no callback for enhanced authentication */
-        out->answer = MIDGE_DENY;
+    if (in->step != MIDGE_LOGIN_CONNECT || in->method.data) {
+        out->answer = MIDGE_DENY; /* there is no callback for enhanced authentication */
         out->reason = MIDGE_RC_BAD_AUTHENTICATION_METHOD;
     } else if (ask_connect(user, in)) {
         out->answer = MIDGE_DENY;
@@ -205,7 +206,7 @@ static int check(struct run *run)
         return MOSQ_ERR_INVAL;
     }
     if (run->config->tls_cfg) {
-        midge_log_line(&run->log, MIDGE_LOG_ERROR, "Error: tls_cfg is set, and this build of Midge has no TLS.");
+        midge_log_line(&run->log, MIDGE_LOG_ERROR, "Error: tls_cfg is set, and Midge has no TLS yet.");
         return MOSQ_ERR_NOT_SUPPORTED;
     }
     return MOSQ_ERR_SUCCESS;

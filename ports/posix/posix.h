@@ -39,7 +39,7 @@ struct midge_waiting {
     uint8_t bytes[];
 };
 
-/* One connection:  open ──(the core says CLOSE)──► closing ──(peer's end, or time)──► dead ──(end of pass)──► freed
+/* One connection:  open ──(core: CLOSE)──► closing ──(peer's end, or time)──► dead ──(end of pass)──► freed
  * A layer chain (TLS, WebSocket) will hang here, between socket and core: see feed() and fill() in sock.c. */
 struct midge_sock {
     uint8_t source;
@@ -86,7 +86,7 @@ struct midge_loop {
     int wake_fd;                     /* eventfd: a stop, or something in the postbox */
     atomic_bool stop;
     bool stopping;                   /* what is left is sent, then everything is closed */
-    bool starving;                   /* no descriptor or memory for another connection: listeners are not armed */
+    bool starving;                   /* nothing left to accept with: the listeners are not armed */
     bool complained;                 /* and that was told */
     bool watch_ended;                /* one of `watches` is to be freed */
     uint64_t address_seed;           /* odd */
@@ -106,8 +106,8 @@ struct midge_loop {
     uint8_t out[MIDGE_LOOP_BUFFER];
 };
 
-__attribute__((format(printf, 3, 4))) void midge_say(const struct midge_loop *loop, enum midge_log_level level,
-                                                     const char *format, ...);
+__attribute__((format(printf, 3, 4)))
+void midge_say(const struct midge_loop *loop, enum midge_log_level level, const char *format, ...);
 void midge_loop_wake(struct midge_loop *loop);
 
 /* ---- listeners (listen.c) ------------------------------------------------------------------------------ */

@@ -74,7 +74,8 @@ static void take_subscription(struct midge_post *post, const struct midge_subscr
 /* ---- putting in ---------------------------------------------------------------------------------------- */
 
 /* A post with room for `bytes` behind it; NULL: no memory. */
-static struct midge_post *new_post(enum kind kind, struct midge_local *l, size_t bytes, midge_posted done, void *user)
+static struct midge_post *new_post(enum kind kind, struct midge_local *l, size_t bytes, midge_posted done,
+                                   void *user)
 {
     struct midge_post *post = malloc(sizeof *post + bytes);
     if (!post)
@@ -122,8 +123,8 @@ static bool too_large(const struct midge_loop *loop, size_t bytes)
     return bytes > loop->postbox.bytes_max;
 }
 
-enum midge_err midge_post_publish(struct midge_loop *loop, struct midge_local *l, const struct midge_publication *p,
-                                  midge_posted done, void *user)
+enum midge_err midge_post_publish(struct midge_loop *loop, struct midge_local *l,
+                                  const struct midge_publication *p, midge_posted done, void *user)
 {
     if (too_large(loop, p->user_property_count))
         return MIDGE_ERR_FULL; /* before the product below could overflow */
@@ -137,8 +138,8 @@ enum midge_err midge_post_publish(struct midge_loop *loop, struct midge_local *l
     return post_it(loop, post);
 }
 
-enum midge_err midge_post_subscribe(struct midge_loop *loop, struct midge_local *l, const struct midge_subscription *s,
-                                    midge_posted done, void *user)
+enum midge_err midge_post_subscribe(struct midge_loop *loop, struct midge_local *l,
+                                    const struct midge_subscription *s, midge_posted done, void *user)
 {
     if (too_large(loop, s->filter.len))
         return MIDGE_ERR_FULL;
@@ -149,8 +150,8 @@ enum midge_err midge_post_subscribe(struct midge_loop *loop, struct midge_local 
     return post_it(loop, post);
 }
 
-enum midge_err midge_post_unsubscribe(struct midge_loop *loop, struct midge_local *l, struct midge_slice filter,
-                                      midge_posted done, void *user)
+enum midge_err midge_post_unsubscribe(struct midge_loop *loop, struct midge_local *l,
+                                      struct midge_slice filter, midge_posted done, void *user)
 {
     if (too_large(loop, filter.len))
         return MIDGE_ERR_FULL;
@@ -162,8 +163,8 @@ enum midge_err midge_post_unsubscribe(struct midge_loop *loop, struct midge_loca
     return post_it(loop, post);
 }
 
-enum midge_err midge_post_call(struct midge_loop *loop, void (*call)(void *user, struct midge *m, midge_ms now),
-                               void *user)
+enum midge_err midge_post_call(struct midge_loop *loop,
+                               void (*call)(void *user, struct midge *m, midge_ms now), void *user)
 {
     struct midge_post *post = new_post(POST_CALL, NULL, 0, NULL, user);
     if (!post)

@@ -1,4 +1,4 @@
-/* sock.c - one connection: bytes from the socket to the core and back, and a close that loses no last word. */
+/* sock.c - one connection: bytes from the socket to the core and back, a close that loses no last word. */
 #include "posix.h"
 
 #include <errno.h>
@@ -9,10 +9,13 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BUFFERS_A_TURN 4                    /* sent to one connection before the others get their turn */
-#define WAITING_CALM (4u * 1024 * 1024)     /* above that, in all, no more is pulled than a full socket can cost */
-#define ROOM_WHEN_STRAINED 1024u
+#define BUFFERS_A_TURN 4 /* sent to one connection before the others get their turn */
 #define DISCARDS_A_TURN 16
+
+/* A socket that is found full costs what was pulled for it. While much waits in all, little is pulled at a
+ * time. */
+#define MUCH_WAITING (4u * 1024 * 1024)
+#define ROOM_WHEN_MUCH_WAITS 1024u
 
 enum outcome { SENT, SOCKET_IS_FULL, PEER_IS_GONE };
 
@@ -108,7 +111,7 @@ static size_t fill(struct midge_sock *s, uint8_t *out, size_t room)
     return n;
 }
 
-/* SOCKET_IS_FULL also when it was only this connection's turn that is over: EPOLLOUT brings it back at once. */
+/* SOCKET_IS_FULL also when only this connection's turn is over: EPOLLOUT brings it back at once. */
 static enum outcome send_all(struct midge_sock *s)
 {
     struct midge_loop *loop = s->loop;
@@ -116,7 +119,7 @@ static enum outcome send_all(struct midge_sock *s)
     for (int turn = 0; o == SENT; turn++) {
         if (turn == BUFFERS_A_TURN)
             return SOCKET_IS_FULL;
-        size_t room = loop->stats.waiting_bytes < WAITING_CALM ? sizeof loop->out : ROOM_WHEN_STRAINED;
+        size_t room = loop->stats.waiting_bytes < MUCH_WAITING ? sizeof loop->out : ROOM_WHEN_MUCH_WAITS;
         size_t n = fill(s, loop->out, room);
         if (n == 0)
             return SENT;
@@ -160,8 +163,8 @@ static bool discard(struct midge_sock *s)
     return false;
 }
 
-/* Our side is closed, and the peer's awaited: closing both with unread bytes in the socket would reset the connection
- * and take the last packet, with the reason in it, from under the peer. */
+/* Our side is closed, and the peer's awaited: closing both with unread bytes in the socket would reset the
+ * connection and take the last packet, with the reason in it, from under the peer. */
 static void half_close(struct midge_sock *s)
 {
     shutdown(s->fd, SHUT_WR);
@@ -284,7 +287,7 @@ void midge_sock_event(struct midge_sock *s, uint32_t events)
 
 /* ---- the beginning ------------------------------------------------------------------------------------- */
 
-/* IPv4 by address; IPv6 by the /64, as one host has all of it, hashed so that nobody can choose to collide. */
+/* IPv4 by address; IPv6 by the /64, as one host has it all, hashed so that nobody can choose to collide. */
 static uint32_t address_key(const struct midge_loop *loop, const struct sockaddr *peer)
 {
     if (peer->sa_family == AF_INET)
@@ -323,7 +326,8 @@ void midge_sock_open(struct midge_loop *loop, int fd, const struct sockaddr *pee
     if (!s) {
         close(fd);
         loop->stats.refused++;
-        midge_say(loop, MIDGE_LOG_NOTICE, "Connection from %s on port %u refused: a limit is reached.", text, port);
+        midge_say(loop, MIDGE_LOG_NOTICE, "Connection from %s on port %u refused: a limit is reached.", text,
+                  port);
         return;
     }
     hang(s, &loop->open);

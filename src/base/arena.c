@@ -2,8 +2,9 @@
  *
  *     struct arena | map: one bit a granule, 1 = in use | granule 0 | granule 1 | ...
  *
- * A block is the lowest run of free granules that is long enough. Freeing clears its bits, so neighbours join by
- * themselves. Each call takes at most one pass over the map.
+ * A block is the lowest run of free granules that is long enough. (Large blocks kept apart at the other end were tried:
+ * large ones failed more often, small ones no less.) Freeing clears its bits, so neighbours join by themselves. Each call
+ * takes at most a pass or two over the map.
  */
 #include "midge/midge.h"
 
@@ -17,26 +18,15 @@ typedef size_t word;
 #define ARENA_MIN 1024u
 
 struct arena {
+    uint8_t *first;  /* granule 0 */
     size_t granules;
-    size_t low; /* no free granule below this one */
-    word map[]; /* bits past the last granule count as in use */
+    size_t low;      /* no free granule below this one */
+    word map[];
 };
 
 static size_t granules_of(size_t bytes)
 {
     return bytes / GRANULE + (bytes % GRANULE != 0);
-}
-
-static size_t map_words(size_t granules)
-{
-    return (granules + WORD_BITS - 1) / WORD_BITS;
-}
-
-static uint8_t *first_granule(const struct arena *a)
-{
-    uintptr_t end = (uintptr_t)(a->map + map_words(a->granules));
-    size_t pad = (size_t)(0 - end) % GRANULE;
-    return (uint8_t *)(a->map + map_words(a->granules)) + pad;
 }
 
 static unsigned lowest_bit(word w)
@@ -82,30 +72,29 @@ static size_t find(struct arena *a, size_t n)
     return a->granules;
 }
 
-static void mark(struct arena *a, size_t from, size_t n, bool used)
+static void mark(struct arena *a, size_t from, size_t to, bool used)
 {
-    while (n > 0) {
-        size_t bit = from % WORD_BITS;
-        size_t count = n < WORD_BITS - bit ? n : WORD_BITS - bit;
-        word mask = ALL >> (WORD_BITS - count) << bit;
+    for (size_t next; from < to; from = next) {
         word *w = &a->map[from / WORD_BITS];
+        word mask = ALL << from % WORD_BITS;
+        next = from - from % WORD_BITS + WORD_BITS;
+        if (to < next)
+            mask &= ~(ALL << to % WORD_BITS);
         *w = used ? *w | mask : *w & ~mask;
-        from += count;
-        n -= count;
     }
 }
 
 static void release(struct arena *a, size_t at, size_t n)
 {
-    mark(a, at, n, false);
+    mark(a, at, at + n, false);
     if (at < a->low)
         a->low = at;
 }
 
 static void *take(struct arena *a, size_t at, size_t n)
 {
-    mark(a, at, n, true);
-    return first_granule(a) + at * GRANULE;
+    mark(a, at, at + n, true);
+    return a->first + at * GRANULE;
 }
 
 static void *arena_alloc(void *user, size_t n)
@@ -125,7 +114,7 @@ static bool owned(const struct arena *a, size_t at, size_t n)
 
 static size_t index_of(const struct arena *a, const void *p)
 {
-    return (size_t)((const uint8_t *)p - first_granule(a)) / GRANULE;
+    return (size_t)((const uint8_t *)p - a->first) / GRANULE;
 }
 
 static void arena_free(void *user, void *p, size_t n)
@@ -156,7 +145,7 @@ static void *arena_resize(void *user, void *p, size_t old, size_t n)
     release(a, at, had);
     size_t to = find(a, need);
     if (to == a->granules) {
-        mark(a, at, had, true);
+        mark(a, at, at + had, true);
         a->low = low;
         return NULL;
     }
@@ -168,20 +157,25 @@ static size_t arena_cost(size_t n)
     return n > SIZE_MAX - GRANULE ? n : granules_of(n) * GRANULE;
 }
 
+static size_t gap(const void *p)
+{
+    return (size_t)(0 - (uintptr_t)p) % GRANULE;
+}
+
 bool midge_arena_memory(void *block, size_t size, struct midge_memory *out)
 {
-    size_t pad = (size_t)(0 - (uintptr_t)block) % GRANULE;
     if (size < ARENA_MIN)
         return false;
-    size_t room = size - pad - sizeof(struct arena);
-    size_t words = room / (sizeof(word) + WORD_BITS * GRANULE) + 1;
-    struct arena *a = (void *)((uint8_t *)block + pad);
+    const uint8_t *end = (uint8_t *)block + size;
+    struct arena *a = (void *)((uint8_t *)block + gap(block));
+    size_t words = size / (sizeof(word) + WORD_BITS * GRANULE) + 1;
+    uint8_t *map_end = (uint8_t *)(a->map + words);
+    a->first = map_end + gap(map_end);
+    a->granules = (size_t)(end - a->first) / GRANULE;
     a->low = 0;
-    a->granules = (room - words * sizeof(word)) / GRANULE;
-    memset(a->map, 0, map_words(a->granules) * sizeof(word));
+    memset(a->map, 0, words * sizeof(word));
     *out = (struct midge_memory){
-        .user = a, .alloc = arena_alloc, .free = arena_free, .resize = arena_resize, .cost = arena_cost,
-        .size = a->granules * GRANULE
+        .user = a, .alloc = arena_alloc, .free = arena_free, .resize = arena_resize, .cost = arena_cost
     };
     return true;
 }

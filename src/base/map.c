@@ -25,25 +25,23 @@ static uint32_t rotate(uint32_t v, unsigned by)
     return v << by | v >> (32 - by);
 }
 
-static void sip_round(uint32_t v[4])
-{
-    v[0] += v[1];
-    v[1] = rotate(v[1], 5) ^ v[0];
-    v[0] = rotate(v[0], 16);
-    v[2] += v[3];
-    v[3] = rotate(v[3], 8) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate(v[3], 7) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[2];
-    v[2] = rotate(v[2], 16);
-}
+struct sip {
+    uint32_t a, b, c, d;
+};
 
-static void absorb(uint32_t v[4], uint32_t word)
+static inline struct sip sip_round(struct sip v)
 {
-    v[3] ^= word;
-    sip_round(v);
-    v[0] ^= word;
+    v.a += v.b;
+    v.b = rotate(v.b, 5) ^ v.a;
+    v.a = rotate(v.a, 16);
+    v.c += v.d;
+    v.d = rotate(v.d, 8) ^ v.c;
+    v.a += v.d;
+    v.d = rotate(v.d, 7) ^ v.a;
+    v.c += v.b;
+    v.b = rotate(v.b, 13) ^ v.c;
+    v.c = rotate(v.c, 16);
+    return v;
 }
 
 static uint32_t word_at(const uint8_t *p)
@@ -51,21 +49,28 @@ static uint32_t word_at(const uint8_t *p)
     return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
-/* HalfSipHash-1-3 (Aumasson, Bernstein) of the bytes. */
+/* The last word: the bytes that are left, and the length. */
+static uint32_t last_word(struct midge_slice key)
+{
+    uint32_t word = key.len << 24;
+    for (uint32_t i = key.len & ~3u; i < key.len; i++)
+        word |= (uint32_t)key.data[i] << 8 * (i & 3);
+    return word;
+}
+
+/* HalfSipHash-1-3 (Aumasson, Bernstein): a round a word, three at the end. */
 static uint32_t sip(const uint32_t seed[2], struct midge_slice key)
 {
-    uint32_t v[4] = { seed[0], seed[1], 0x6C796765 ^ seed[0], 0x74656462 ^ seed[1] };
-    uint32_t at = 0;
-    for (; key.len - at >= 4; at += 4)
-        absorb(v, word_at(key.data + at));
-    uint32_t last = key.len << 24;
-    for (unsigned shift = 0; at < key.len; at++, shift += 8)
-        last |= (uint32_t)key.data[at] << shift;
-    absorb(v, last);
-    v[2] ^= 0xFF;
-    for (int i = 0; i < 3; i++)
-        sip_round(v);
-    return v[1] ^ v[3];
+    struct sip v = { seed[0], seed[1], 0x6C796765 ^ seed[0], 0x74656462 ^ seed[1] };
+    for (uint32_t at = 0; at <= key.len; at += 4) {
+        uint32_t word = key.len - at >= 4 ? word_at(key.data + at) : last_word(key);
+        v.d ^= word;
+        v = sip_round(v);
+        v.a ^= word;
+    }
+    v.c ^= 0xFF;
+    v = sip_round(sip_round(sip_round(v)));
+    return v.b ^ v.d;
 }
 
 uint32_t midge_map_hash_key(const struct midge_map *m, struct midge_slice key)

@@ -218,6 +218,17 @@ void midge_session_who(const struct midge_session *s, struct midge_who *who)
         who->tag = midge_local_tag(s->local);
 }
 
+void midge_show(const struct midge *m, const struct midge_msg *msg, struct midge_message *out)
+{
+    *out = (struct midge_message){ .topic = midge_msg_topic(msg),
+                                   .payload = midge_msg_payload(msg),
+                                   .props = midge_msg_props(msg),
+                                   .qos = msg->qos,
+                                   .retain = msg->retain,
+                                   .has_expiry = msg->has_expiry };
+    (void)midge_msg_left(msg, m->age, &out->expiry_s);
+}
+
 void midge_tell_session(struct midge *m, enum midge_event_kind kind, const struct midge_session *s, uint8_t reason)
 {
     if (!m->hooks->event)
@@ -225,6 +236,24 @@ void midge_tell_session(struct midge *m, enum midge_event_kind kind, const struc
     struct midge_event ev = { .kind = kind, .reason = reason };
     midge_session_who(s, &ev.who);
     midge_tell(m, &ev);
+}
+
+/* ---- the books ------------------------------------------------------------------------------------------ */
+
+static void add(struct midge_books *books, unsigned line, int n)
+{
+    _Static_assert(offsetof(struct midge_books, dropped) == BOOK_DROPPED * sizeof(uint64_t), "lines are counters");
+    uint64_t *counters = (uint64_t *)(void *)books;
+    counters[line] += (uint64_t)(int64_t)n;
+}
+
+void midge_book(struct midge *m, struct midge_session *s, uint8_t qos, unsigned line, int n)
+{
+    if (!MIDGE_BOOKS)
+        return;
+    add(&m->books[qos], line, n);
+    if (s->outbox)
+        add(&s->outbox->books[qos], line, n);
 }
 
 /* ---- looking inside ------------------------------------------------------------------------------------ */

@@ -270,7 +270,7 @@ static void keep_sending(struct midge_conn *c)
 {
     struct midge_entry *e = c->sending;
     if (e && c->own_sending)
-        MIDGE_BOOK(c->m, c->session, 0, ended); /* QoS 0: whether all of it goes out is nobody's concern any more */
+        midge_book(c->m, c->session, 0, BOOK_ENDED, 1); /* QoS 0: whether all of it goes out is nobody's concern any more */
     if (!MIDGE_MAX_QOS || !e || c->own_sending)
         return;
     struct midge_entry *copy = midge_entry_new(&c->m->mem, e->session, e->msg, e->ids, e->id_count);

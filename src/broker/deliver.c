@@ -39,14 +39,32 @@ bool midge_outbox_has_next(const struct midge_session *s, uint32_t window)
     return ob->waiting0.head || (open && (ob->resend || ob->replays || ob->waiting.head));
 }
 
-/* One of those that an earlier connection left unacknowledged. */
+/* Those of QoS 2 that are past PUBREC are not published again [MQTT-4.3.3-6]. */
+static struct midge_entry *skip_released(struct midge_entry *e)
+{
+    while (e && e->released)
+        e = e->next;
+    return e;
+}
+
+/* One of those that an earlier connection left unacknowledged; NULL: all of them were PUBRELs. */
 static struct midge_entry *next_resend(struct midge_outbox *ob)
 {
-    struct midge_entry *e = ob->resend;
-    ob->resend = e->next;
+    struct midge_entry *e = skip_released(ob->resend);
+    ob->resend = e ? e->next : NULL;
+    if (!e)
+        return NULL;
     e->flying = true;
     ob->inflight++;
     return e;
+}
+
+void midge_resend_pubrels(struct midge_conn *c)
+{
+    const struct midge_outbox *ob = c->session->outbox;
+    for (const struct midge_entry *e = ob ? ob->unacked.head : NULL; e && c->state == CONN_UP; e = e->next)
+        if (e->released) /* an abort for want of memory leaves the entries where they are */
+            midge_send_ack(c, PK_PUBREL, e->pid, MIDGE_RC_SUCCESS);
 }
 
 static struct midge_entry *next_fresh(struct midge *m, struct midge_session *s, bool open)
@@ -69,7 +87,7 @@ static bool still_wanted(struct midge *m, struct midge_session *s, struct midge_
 {
     uint32_t left_s;
     if (!midge_msg_left(e->msg, m->age, &left_s)) { /* [MQTT-3.3.2-5] */
-        MIDGE_BOOK(m, s, e->qos, expired);
+        midge_book(m, s, e->qos, BOOK_EXPIRED, 1);
         midge_entry_free(&m->mem, e);
         return false;
     }
@@ -98,9 +116,10 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
     *owned = false;
     while (ob) {
         bool open = window_open(s, window);
-        if (MIDGE_MAX_QOS && ob->resend && open)
-            return next_resend(ob);
-        struct midge_entry *e = next_fresh(m, s, open && !ob->resend);
+        struct midge_entry *e = MIDGE_MAX_QOS && ob->resend && open ? next_resend(ob) : NULL;
+        if (e)
+            return e;
+        e = next_fresh(m, s, open && !ob->resend);
         if (!e)
             return NULL;
         if (!still_wanted(m, s, e))
@@ -128,13 +147,13 @@ static void leave_unacked(struct midge_session *s, struct midge_entry *before, s
 void midge_outbox_done(struct midge *m, struct midge_session *s, struct midge_entry *before, struct midge_entry *e)
 {
     leave_unacked(s, before, e);
-    MIDGE_BOOK(m, s, e->qos, acknowledged);
+    midge_book(m, s, e->qos, BOOK_ACKNOWLEDGED, 1);
     midge_entry_free(&m->mem, e);
 }
 
 void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e, enum midge_drop why)
 {
-    MIDGE_BOOK(m, s, e->qos, dropped[why]);
+    midge_book(m, s, e->qos, BOOK_DROPPED + (unsigned)why, 1);
     if (m->hooks->event && e->qos) {
         struct midge_event ev = { .kind = MIDGE_EV_DROPPED,
                                   .reason = (uint8_t)why,
@@ -170,32 +189,47 @@ static void fill(const struct midge_conn *c, struct midge_publish_out *out)
         out->topic = (struct midge_slice){ 0 };
 }
 
-/* What would change between two encodings of this packet is settled once. */
-static void freeze(struct midge_conn *c)
+static bool fits(const struct midge_conn *c)
 {
-    struct midge *m = c->m;
+    if (!MIDGE_V5 || c->maximum_packet == UINT32_MAX)
+        return true;
+    struct midge_publish_out out;
+    fill(c, &out);
+    return midge_publish_size(&out) <= c->maximum_packet; /* [MQTT-3.1.2-24] */
+}
+
+/* An alias is taken only for a packet that will go out: a client cannot know one that it was never sent
+ * [MQTT-3.1.2-26] [MQTT-3.1.2-27]. False: too large with and without. */
+static bool choose_alias(struct midge_conn *c)
+{
+    struct midge_slice topic = midge_msg_topic(c->sending->msg);
+    bool known = c->alias_max && midge_alias_out_knows(c->alias_out, topic);
+    c->frozen_alias = c->alias_max; /* all numbers take the same space */
+    c->alias_new = !known;
+    if (c->alias_max && fits(c)) {
+        bool is_new;
+        c->frozen_alias = midge_alias_out_use(&c->m->mem, &c->alias_out, c->alias_max, topic, &is_new);
+        return true;
+    }
+    c->frozen_alias = 0;
+    return fits(c);
+}
+
+/* What would change between two encodings of this packet is settled once. False: too large for the client. */
+static bool freeze(struct midge_conn *c)
+{
     const struct midge_entry *e = c->sending;
     c->sent = 0;
     c->frozen_dup = MIDGE_MAX_QOS && e->qos && e->sent; /* [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-3.3.1-1] */
-    c->frozen_expiry_s = 0;            /* one that went out before keeps its place after its time [MQTT-4.3.3-7] */
-    (void)midge_msg_left(e->msg, m->age, &c->frozen_expiry_s);
+    c->frozen_expiry_s = 0; /* one that went out before keeps its place after its time [MQTT-4.3.3-7] */
+    (void)midge_msg_left(e->msg, c->m->age, &c->frozen_expiry_s);
     c->frozen_alias = 0;
-    if (MIDGE_ALIAS_OUT && c->alias_max) { /* [MQTT-3.1.2-26] [MQTT-3.1.2-27] */
-        bool is_new = false;
-        c->frozen_alias = midge_alias_out_use(&m->mem, &c->alias_out, c->alias_max, midge_msg_topic(e->msg), &is_new);
-        c->alias_new = is_new;
-    }
+    return MIDGE_ALIAS_OUT ? choose_alias(c) : fits(c);
 }
 
-/* Larger than the client takes: as if it had been delivered [MQTT-3.1.2-25]. */
-static bool too_large(struct midge_conn *c)
+/* As if it had been delivered [MQTT-3.1.2-25]. */
+static void give_up(struct midge_conn *c)
 {
-    if (!MIDGE_V5 || c->maximum_packet == UINT32_MAX)
-        return false;
-    struct midge_publish_out out;
-    fill(c, &out);
-    if (midge_publish_size(&out) <= c->maximum_packet)
-        return false;
     struct midge_entry *e = c->sending;
     c->sending = NULL;
     if (MIDGE_MAX_QOS && !c->own_sending) {
@@ -205,10 +239,9 @@ static bool too_large(struct midge_conn *c)
     }
     c->own_sending = false;
     midge_drop(c->m, c->session, e, MIDGE_DROP_PACKET_SIZE);
-    return true;
 }
 
-/* Makes the next packet the one that is being sent; false = there is none. A PUBREL goes into the control bytes. */
+/* Makes the next PUBLISH the one that is being sent; false = there is none. */
 static bool begin(struct midge_conn *c)
 {
     for (;;) {
@@ -216,17 +249,13 @@ static bool begin(struct midge_conn *c)
         struct midge_entry *e = midge_outbox_next(c->m, c->session, c->window, &owned);
         if (!e)
             return false;
-        if (MIDGE_MAX_QOS == 2 && e->released) {
-            midge_send_ack(c, PK_PUBREL, e->pid, MIDGE_RC_SUCCESS); /* [MQTT-4.3.3-5] */
-            return true;
-        }
         c->sending = e;
         c->own_sending = owned;
-        freeze(c);
-        if (!too_large(c)) {
+        if (freeze(c)) {
             e->sent = true;
             return true;
         }
+        give_up(c);
     }
 }
 
@@ -239,7 +268,7 @@ static void finish(struct midge_conn *c)
         return;
     c->own_sending = false;
     if (c->session)
-        MIDGE_BOOK(c->m, c->session, 0, acknowledged); /* QoS 0 asks for no more */
+        midge_book(c->m, c->session, 0, BOOK_ACKNOWLEDGED, 1); /* QoS 0 asks for no more */
     midge_entry_free(&c->m->mem, e);
 }
 
@@ -281,9 +310,7 @@ static uint32_t put_some(struct midge_conn *c, uint8_t *out, uint32_t room)
         return put_publish(c, out, room);
     if (!c->control && !c->sending && (c->state != CONN_UP || !begin(c)))
         return 0;
-    if (c->control)
-        return put_control(c, out, room);
-    return c->sending ? put_publish(c, out, room) : 0;
+    return c->control ? put_control(c, out, room) : put_publish(c, out, room);
 }
 
 size_t midge_pull(struct midge_conn *c, void *out, size_t room, midge_ms now)

@@ -161,6 +161,8 @@ static inline uint32_t midge_age32(const struct midge *m)
 void midge_arm(struct midge *m, struct midge_timers *timers, struct midge_timer *t, midge_ms ms);
 
 void midge_tell(struct midge *m, const struct midge_event *event);
+/* The host's view of a message, as published. */
+void midge_show(const struct midge *m, const struct midge_msg *msg, struct midge_message *out);
 void midge_tell_session(struct midge *m, enum midge_event_kind kind, const struct midge_session *s, uint8_t reason);
 void midge_session_who(const struct midge_session *s, struct midge_who *who);
 void midge_random(struct midge *m, void *out, size_t n);
@@ -262,6 +264,8 @@ enum midge_reason midge_unsubscribe(struct midge *m, struct midge_session *s, st
 /* deliver.c */
 /* Something is in the outbox: tell the port, or the local client. */
 void midge_session_mark_ready(struct midge *m, struct midge_session *s);
+/* On a resumed session: every PUBREL that has no PUBCOMP. It needs no window [MQTT-4.3.3-5] [MQTT-3.3.4-10]. */
+void midge_resend_pubrels(struct midge_conn *c);
 /* The next entry that may be handed out now, taken from its queue (QoS 0) or moved to `unacked`; NULL = none. Expired,
  * forbidden and too large ones are dropped on the way. *owned: the caller frees it. */
 struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, uint32_t window, bool *owned);
@@ -274,6 +278,8 @@ void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e,
 /* replay.c: retained messages to a new subscription, one at a time as the client takes them. */
 enum midge_err midge_replay_start(struct midge *m, struct midge_sub *sub, struct midge_slice filter);
 void midge_replay_stop(struct midge *m, struct midge_session *s, struct midge_slice filter); /* data NULL = all */
+/* A retained message goes to the session as it comes: a replay that began this very moment is not to repeat it. */
+bool midge_replay_seen(struct midge *m, struct midge_session *s, struct midge_msg *msg);
 /* The next retained message as a new entry in no queue. NULL: none, or one that needs a window that is closed. */
 struct midge_entry *midge_replay_next(struct midge *m, struct midge_session *s, bool window_open);
 
@@ -313,14 +319,12 @@ void midge_sys_start(struct midge *m);
 void midge_sys_stop(struct midge *m);
 void midge_sys_tick(struct midge *m);
 
-/* Books: one line of the ledger, in the session's and in the broker's. */
-#define MIDGE_BOOK(m, s, q, field)                                                                                      \
-    do {                                                                                                                \
-        if (MIDGE_BOOKS) {                                                                                              \
-            (m)->books[q].field++;                                                                                      \
-            if ((s)->outbox)                                                                                            \
-                (s)->outbox->books[q].field++;                                                                          \
-        }                                                                                                               \
-    } while (0)
+/* ---- broker.c: the books ---------------------------------------------------------------------------------- */
+
+/* Lines of struct midge_books, in its order. */
+enum midge_book_line { BOOK_ENQUEUED, BOOK_ACKNOWLEDGED, BOOK_EXPIRED, BOOK_ENDED, BOOK_DROPPED /* + enum midge_drop */ };
+
+/* Adds n (1 or -1) to a line, in the session's books and in the broker's. */
+void midge_book(struct midge *m, struct midge_session *s, uint8_t qos, unsigned line, int n);
 
 #endif

@@ -407,13 +407,10 @@ static void call(const struct midge_local *l, const struct midge_entry *e, const
 
 static void deliver_entry(struct midge *m, struct midge_local *l, struct midge_entry *e)
 {
-    struct midge_message message = { .topic = midge_msg_topic(e->msg),
-                                     .payload = midge_msg_payload(e->msg),
-                                     .props = midge_msg_props(e->msg),
-                                     .qos = e->qos,
-                                     .retain = e->retain,
-                                     .has_expiry = e->msg->has_expiry };
-    (void)midge_msg_left(e->msg, m->age, &message.expiry_s);
+    struct midge_message message;
+    midge_show(m, e->msg, &message);
+    message.qos = e->qos;
+    message.retain = e->retain;
     call(l, e, &message);
 }
 
@@ -428,7 +425,7 @@ static void deliver_all(struct midge *m, struct midge_local *l)
             midge_outbox_done(m, s, NULL, e); /* alone in flight: nothing is before it */
             continue;
         }
-        MIDGE_BOOK(m, s, 0, acknowledged);
+        midge_book(m, s, 0, BOOK_ACKNOWLEDGED, 1);
         midge_entry_free(&m->mem, e);
     }
 }

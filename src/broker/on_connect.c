@@ -87,8 +87,9 @@ static struct midge_slice assign_id(struct midge *m, uint8_t out[AUTO_ID_MAX])
     struct midge_slice id = midge_slice_of(out, n + AUTO_ID_DIGITS);
     do {
         uint8_t random[AUTO_ID_DIGITS / 2];
-        m->auto_ids++;
         midge_random(m, random, sizeof random);
+        random[0] ^= (uint8_t)++m->auto_ids; /* a host that repeats itself is not asked for ever */
+        random[1] ^= (uint8_t)(m->auto_ids >> 8);
         for (size_t i = 0; i < AUTO_ID_DIGITS; i++)
             out[n + i] = (uint8_t)digits[random[i / 2] >> (i % 2 ? 0 : 4) & 0xF];
     } while (midge_session_find(&m->sessions, id));
@@ -199,6 +200,8 @@ static void up(struct midge_conn *c, const struct midge_connect *pk, bool presen
     c->state = CONN_UP;
     m->client_count++;
     midge_send_connack(c, pk, present, auth_data); /* the first packet, the only one [MQTT-3.2.0-1] [MQTT-3.2.0-2] */
+    if (MIDGE_MAX_QOS == 2 && c->state == CONN_UP)
+        midge_resend_pubrels(c);
     if (c->state != CONN_UP)
         return;
     midge_timer_cancel(&m->conn_timers, &c->timer);

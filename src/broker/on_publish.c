@@ -72,19 +72,14 @@ static struct midge_msg *make_msg(struct midge_conn *c, const struct midge_publi
     return msg;
 }
 
-static void tell_message(struct midge_conn *c, const struct midge_publish *pk)
+static void tell_message(struct midge_conn *c, const struct midge_msg *msg, bool dup)
 {
     if (!c->m->hooks->event)
         return;
-    struct midge_message message = { .topic = pk->topic,
-                                     .payload = pk->payload,
-                                     .qos = pk->qos,
-                                     .retain = pk->retain,
-                                     .dup = pk->dup,
-                                     .has_expiry = midge_props_has(&pk->props, PROP_MESSAGE_EXPIRY),
-                                     .expiry_s = pk->props.message_expiry_s,
-                                     .props = pk->props.section };
-    struct midge_event ev = { .kind = MIDGE_EV_MESSAGE, .topic = pk->topic, .qos = pk->qos, .message = &message };
+    struct midge_message message;
+    midge_show(c->m, msg, &message);
+    message.dup = dup;
+    struct midge_event ev = { .kind = MIDGE_EV_MESSAGE, .topic = message.topic, .qos = msg->qos, .message = &message };
     midge_conn_who(c, &ev.who);
     midge_tell(c->m, &ev);
 }
@@ -107,15 +102,11 @@ static enum midge_reason accept(struct midge_conn *c, const struct midge_publish
     if (MIDGE_MAX_QOS == 2 && pk->qos == 2 && midge_ids_add(&m->mem, &c->session->received, pk->pid) != MIDGE_OK)
         return MIDGE_RC_QUOTA_EXCEEDED;
     enum midge_reason rc = MIDGE_RC_QUOTA_EXCEEDED;
-    struct midge_publish shown = *pk;
     struct midge_msg *msg = make_msg(c, pk);
     if (msg) {
-        shown.topic = midge_msg_topic(msg);
-        shown.payload = midge_msg_payload(msg);
-        shown.props.section = midge_msg_props(msg);
         rc = midge_route(m, msg, c->session); /* [MQTT-4.5.0-1] [MQTT311-4.5.0-1] */
         if (rc < MIDGE_RC_UNSPECIFIED)
-            tell_message(c, &shown);
+            tell_message(c, msg, pk->dup);
         midge_msg_drop(&m->mem, msg);
     } else {
         midge_quota_refused(m);

@@ -5,8 +5,15 @@
  */
 #include "broker/internal.h"
 
+/* A message that was retained, and delivered as it came, in the millisecond in which the replay began. */
+struct seen {
+    struct seen *next;
+    struct midge_msg *msg; /* holds: no other message can have its address */
+};
+
 struct midge_replay {
     struct midge_replay *next;
+    struct seen *seen;
     struct midge_msg *last;     /* holds; NULL = at the start */
     midge_ms since;             /* what is retained after this went to the subscription as it came */
     uint32_t id;
@@ -31,10 +38,43 @@ static bool parse(const struct midge_replay *r, struct midge_filter *f)
     return midge_filter_parse(filter_of(r), false, UINT16_MAX, f) == MIDGE_RC_SUCCESS;
 }
 
+static void free_seen(struct midge *m, struct midge_replay *r)
+{
+    while (r->seen) {
+        struct seen *s = r->seen;
+        r->seen = s->next;
+        midge_msg_drop(&m->mem, s->msg);
+        midge_mem_free(&m->mem, s, sizeof *s, MIDGE_TAG_RETAIN);
+    }
+}
+
+bool midge_replay_seen(struct midge *m, struct midge_session *s, struct midge_msg *msg)
+{
+    for (struct midge_replay *r = s->outbox ? s->outbox->replays : NULL; r; r = r->next) {
+        if (r->since != m->age)
+            continue; /* the time alone tells */
+        struct seen *seen = midge_mem_alloc(&m->mem, sizeof *seen, MIDGE_TAG_RETAIN);
+        if (!seen)
+            return false;
+        *seen = (struct seen){ .next = r->seen, .msg = midge_msg_hold(msg) };
+        r->seen = seen;
+    }
+    return true;
+}
+
+static bool was_seen(const struct midge_replay *r, const struct midge_msg *msg)
+{
+    const struct seen *s = r->seen;
+    while (s && s->msg != msg)
+        s = s->next;
+    return s != NULL;
+}
+
 static void remove_at(struct midge *m, struct midge_replay **at)
 {
     struct midge_replay *r = *at;
     *at = r->next;
+    free_seen(m, r);
     midge_msg_drop(&m->mem, r->last);
     midge_mem_free(&m->mem, r, replay_size(r->filter_len), MIDGE_TAG_RETAIN);
 }
@@ -84,7 +124,7 @@ static bool wanted(const struct midge *m, const struct midge_session *s, const s
 {
     uint32_t left_s;
     midge_ms arrived = (midge_ms)msg->arrived_s * 1000u + msg->arrived_ms;
-    return midge_msg_left(msg, m->age, &left_s) && arrived <= r->since &&
+    return midge_msg_left(msg, m->age, &left_s) && arrived <= r->since && !was_seen(r, msg) &&
            !(r->no_local && msg->origin == midge_origin(m, s));
 }
 
@@ -110,7 +150,7 @@ static struct midge_entry *make_entry(struct midge *m, struct midge_session *s, 
     e->retain = true; /* [MQTT311-3.3.1-8] */
     midge_msg_drop(&m->mem, r->last);
     r->last = midge_msg_hold(msg);
-    MIDGE_BOOK(m, s, e->qos, enqueued);
+    midge_book(m, s, e->qos, BOOK_ENQUEUED, 1);
     return e;
 }
 

@@ -85,7 +85,7 @@ static bool for_sub(void *arg, struct midge_sub *sub)
         return true; /* QoS 0 does not wait for who is away */
 
     struct midge_entry *e = pending(r, s, sub->id);
-    if (!e)
+    if (!e || (MIDGE_RETAIN && r->msg->retain && !midge_replay_seen(r->m, s, r->msg)))
         return false;
     e->qos = qos > e->qos ? qos & 3u : e->qos; /* the highest of those that match [MQTT-3.3.4-2] [MQTT311-3.3.5-1] */
     if (sub->retain_as_published && r->msg->retain)
@@ -267,7 +267,7 @@ void midge_enqueue(struct midge *m, struct midge_entry *e)
 {
     struct midge_session *s = e->session;
     uint32_t bytes = midge_msg_bytes(e->msg);
-    MIDGE_BOOK(m, s, e->qos, enqueued);
+    midge_book(m, s, e->qos, BOOK_ENQUEUED, 1);
     enum midge_drop why = midge_quota_queue(m, s, bytes);
     while (why != MIDGE_DROP_REASONS && m->limits->queue_policy == MIDGE_QUEUE_DROP_OLD && drop_oldest(m, s, why))
         why = midge_quota_queue(m, s, bytes);
@@ -321,10 +321,7 @@ static void hand_over_queue(struct midge *m, struct midge_session *s, struct mid
         midge_queue_take(q, before, e);
         s->outbox->msgs--;
         s->outbox->bytes -= midge_msg_bytes(e->msg);
-        if (MIDGE_BOOKS) { /* it was never this session's to lose */
-            m->books[e->qos].enqueued--;
-            s->outbox->books[e->qos].enqueued--;
-        }
+        midge_book(m, s, e->qos, BOOK_ENQUEUED, -1); /* it was never this session's to lose */
         midge_entry_free(&m->mem, e);
         midge_enqueue(m, copy);
     }

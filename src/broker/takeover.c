@@ -68,7 +68,7 @@ static void drop_qos0(struct midge *m, struct midge_session *s)
     while (s->outbox && (e = midge_queue_pop(&s->outbox->waiting0))) {
         s->outbox->msgs--;
         s->outbox->bytes -= midge_msg_bytes(e->msg);
-        MIDGE_BOOK(m, s, 0, ended);
+        midge_book(m, s, 0, BOOK_ENDED, 1);
         midge_entry_free(&m->mem, e);
     }
 }
@@ -96,7 +96,7 @@ void midge_session_leave(struct midge *m, struct midge_session *s)
 static void count_ended(struct midge *m, struct midge_session *s, const struct midge_queue *q)
 {
     for (const struct midge_entry *e = q->head; e; e = e->next)
-        MIDGE_BOOK(m, s, e->qos, ended);
+        midge_book(m, s, e->qos, BOOK_ENDED, 1);
 }
 
 void midge_session_end(struct midge *m, struct midge_session *s, uint8_t reason)

@@ -441,6 +441,8 @@ static uint32_t take_body(struct midge_client *c, struct midge_slice in)
         c->head = (struct midge_head){ 0 };
         return n;
     }
+    if (n == 0)
+        return 0;
     if (!frame_grow(c, c->frame_len + n)) {
         midge_client_end(c, MIDGE_RC_QUOTA_EXCEEDED, false);
         return n;

@@ -29,41 +29,41 @@ static void free_name(struct midge_mem *mem, struct name *name)
         midge_mem_free(mem, name, name_size(name->len), MIDGE_TAG_CONN);
 }
 
-/* Makes the table reach `alias`: twice as far as now if that is enough, so that a peer that counts up costs little. */
-static bool reach(struct midge_mem *mem, struct midge_alias_in **a, uint16_t max, uint16_t alias)
+/* The place of `alias`; NULL: no memory. The table grows to twice its size if that is enough, so that a peer that
+ * counts up costs little, and one that names the highest first gets what it was allowed. */
+static struct name **place(struct midge_mem *mem, struct midge_alias_in **a, uint16_t max, uint16_t alias)
 {
     struct midge_alias_in *old = *a;
     uint32_t had = old ? old->room : 0;
-    if (alias <= had)
-        return true;
+    if (old && alias <= had)
+        return &old->names[alias - 1];
     uint32_t room = 2 * had > alias ? 2 * had : alias;
     if (room > max)
         room = max;
-    struct midge_alias_in *new = old ? midge_mem_resize(mem, old, table_size(had), table_size(room), MIDGE_TAG_CONN)
-                                     : midge_mem_alloc(mem, table_size(room), MIDGE_TAG_CONN);
-    if (!new)
-        return false;
+    size_t size = table_size(room);
+    struct midge_alias_in *table = old ? midge_mem_resize(mem, old, table_size(had), size, MIDGE_TAG_CONN)
+                                       : midge_mem_alloc(mem, size, MIDGE_TAG_CONN);
+    if (!table)
+        return NULL;
     for (uint32_t i = had; i < room; i++)
-        new->names[i] = NULL;
-    new->room = (uint16_t)room;
-    *a = new;
-    return true;
+        table->names[i] = NULL;
+    table->room = (uint16_t)room;
+    *a = table;
+    return &table->names[alias - 1];
 }
 
 enum midge_err midge_alias_in_set(struct midge_mem *mem, struct midge_alias_in **a, uint16_t max, uint16_t alias,
                                   struct midge_slice topic)
 {
-    uint16_t len = (uint16_t)topic.len;
     if (midge_slice_equal(midge_alias_in_get(*a, alias), topic))
         return MIDGE_OK;
-    if (!reach(mem, a, max, alias))
-        return MIDGE_ERR_NO_MEMORY;
-    struct name *name = midge_mem_alloc(mem, name_size(len), MIDGE_TAG_CONN);
+    uint16_t len = (uint16_t)topic.len;
+    struct name **at = place(mem, a, max, alias);
+    struct name *name = at ? midge_mem_alloc(mem, name_size(len), MIDGE_TAG_CONN) : NULL;
     if (!name)
         return MIDGE_ERR_NO_MEMORY;
     name->len = len;
     memcpy(name->topic, topic.data, len);
-    struct name **at = &(*a)->names[alias - 1];
     free_name(mem, *at);
     *at = name;
     return MIDGE_OK;
@@ -158,6 +158,13 @@ uint16_t midge_alias_out_use(struct midge_mem *mem, struct midge_alias_out **a, 
     push(a, made);
     *is_new = true;
     return made->alias;
+}
+
+bool midge_alias_out_knows(const struct midge_alias_out *a, struct midge_slice topic)
+{
+    while (a && !is_for(a, topic))
+        a = a->next;
+    return a != NULL;
 }
 
 void midge_alias_out_free(struct midge_mem *mem, struct midge_alias_out **a)

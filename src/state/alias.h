@@ -19,6 +19,7 @@ struct midge_alias_out;
  * same in every call. */
 uint16_t midge_alias_out_use(struct midge_mem *mem, struct midge_alias_out **a, uint16_t max, struct midge_slice topic,
                              bool *is_new);
+bool midge_alias_out_knows(const struct midge_alias_out *a, struct midge_slice topic); /* has one in use */
 void midge_alias_out_free(struct midge_mem *mem, struct midge_alias_out **a);
 
 #endif

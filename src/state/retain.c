@@ -106,11 +106,13 @@ static struct midge_msg *lowest(void *tagged)
 /* The first message in byte order at the key, or behind it; with `after`, behind it only. */
 static struct midge_msg *seek(const struct midge_retain *r, const struct key *k, bool after)
 {
-    struct midge_msg *near = r->root ? nearest(r->root, k) : NULL;
-    uint32_t bit = near ? first_difference(k, midge_msg_topic(near)) : SAME;
+    void *at = r->root;
+    if (!at)
+        return NULL;
+    struct midge_msg *near = nearest(at, k);
+    uint32_t bit = first_difference(k, midge_msg_topic(near));
     if (bit == SAME && !after)
         return near;
-    void *at = r->root;
     void *larger = NULL; /* the next subtree to the right of the way */
     while (is_branch(at) && branch_of(at)->at < bit) {
         struct branch *b = branch_of(at);

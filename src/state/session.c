@@ -81,10 +81,14 @@ static void free_outbox(struct midge_sessions *all, struct midge_session *s)
     s->outbox = NULL;
 }
 
+static bool is_idle(const struct midge_outbox *o)
+{
+    return o->msgs == 0 && !o->pending && !o->replays;
+}
+
 void midge_session_tidy(struct midge_sessions *all, struct midge_session *s)
 {
-    const struct midge_outbox *o = s->outbox;
-    if (!MIDGE_BOOKS && o && o->msgs == 0 && !o->pending && !o->replays)
+    if (!MIDGE_BOOKS && s->outbox && is_idle(s->outbox))
         free_outbox(all, s);
 }
 

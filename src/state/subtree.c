@@ -89,7 +89,10 @@ static struct midge_node *add_child(struct midge_subtree *t, struct midge_node *
         return NULL;
     }
     parent->children++;
-    parent->has_plus |= is_plus(level);
+    if (is_plus(level))
+        parent->has_plus = true;
+    else
+        parent->recent = node;
     return node;
 }
 
@@ -106,6 +109,8 @@ static void prune(struct midge_subtree *t, struct midge_node *node)
         parent->children--;
         if (is_plus(level_of(node)))
             parent->has_plus = false;
+        if (parent->recent == node)
+            parent->recent = NULL;
         midge_map_remove(&t->nodes, &node->by_level);
         free_node(t, node);
         node = parent;
@@ -232,17 +237,12 @@ static bool tell_subs(const struct midge_link *l, const struct midge_matcher *m)
     return true;
 }
 
-static bool tell_groups(struct midge_group *g, bool multi, const struct midge_matcher *m)
+static bool tell_groups(struct midge_group *g, bool multi, bool exact, const struct midge_matcher *m)
 {
     for (; g && m->group; g = g->next)
-        if (g->multi == multi && !m->group(m->arg, g))
+        if ((g->multi ? multi : exact) && !m->group(m->arg, g))
             return false;
     return true;
-}
-
-static bool tell(struct midge_node *node, bool multi, const struct midge_matcher *m)
-{
-    return tell_subs(*list_of(node, multi), m) && tell_groups(node->groups, multi, m);
 }
 
 /* Where a match stands: at a node, with the levels below it still to come. */
@@ -268,46 +268,74 @@ static struct midge_slice next_level(const struct walker *w)
     return midge_slice_of(w->at, (size_t)(end - w->at));
 }
 
-static bool enter(struct walker *w, struct midge_node *node, uint32_t level_len)
+static void enter(struct walker *w, struct midge_node *node, uint32_t level_len)
 {
-    if (!node)
-        return false;
     const uint8_t *end = w->at + level_len;
     w->at = end < w->end ? end + 1 : NULL;
     w->node = node;
-    return true;
+}
+
+/* True when the next level is that of `node`. */
+static bool leads_to(const struct walker *w, const struct midge_node *node)
+{
+    size_t left = (size_t)(w->end - w->at);
+    if (node->len > left || (node->len < left && w->at[node->len] != '/'))
+        return false;
+    return memcmp(w->at, node->level, node->len) == 0;
+}
+
+static struct midge_node *find_literal(const struct walker *w)
+{
+    struct midge_node *recent = w->node->recent;
+    uint32_t literals = w->node->children - w->node->has_plus;
+    if (recent && leads_to(w, recent))
+        return recent;
+    if (literals == 0 || (literals == 1 && recent))
+        return NULL;
+    struct midge_slice level = next_level(w);
+    return child(w->tree, w->node, level, midge_map_hash_key(&w->tree->nodes, level));
 }
 
 static bool enter_literal(struct walker *w)
 {
-    if (w->node->children == w->node->has_plus) /* none but "+" */
+    struct midge_node *node = find_literal(w);
+    if (!node)
         return false;
-    struct midge_slice level = next_level(w);
-    uint32_t hash = midge_map_hash_key(&w->tree->nodes, level);
-    return enter(w, child(w->tree, w->node, level, hash), level.len);
+    w->node->recent = node;
+    enter(w, node, node->len);
+    return true;
 }
 
 static bool enter_plus(struct walker *w)
 {
     if (!w->node->has_plus || !wildcards_ok(w))
         return false;
-    return enter(w, child(w->tree, w->node, plus_level(), w->tree->plus_hash), next_level(w).len);
+    struct midge_node *node = child(w->tree, w->node, plus_level(), w->tree->plus_hash);
+    enter(w, node, next_level(w).len);
+    return true;
 }
 
-static void leave(struct walker *w)
+/* Back to the parent; true when that was from "+". */
+static bool leave(struct walker *w)
 {
     const uint8_t *at = w->at ? w->at - 1 : w->end; /* the end of the level that led here */
-    while (at > w->start && at[-1] != '/')
-        at--;
+    bool was_plus = is_plus(level_of(w->node));
+    if (!was_plus)
+        at -= w->node->len;
+    else
+        while (at > w->start && at[-1] != '/')
+            at--;
     w->at = at;
     w->node = w->node->parent;
+    return was_plus;
 }
 
 static bool tell_here(const struct walker *w, const struct midge_matcher *m)
 {
-    if (wildcards_ok(w) && !tell(w->node, true, m))
-        return false;
-    return w->at || tell(w->node, false, m);
+    bool multi = wildcards_ok(w);
+    bool exact = !w->at;
+    return tell_subs(multi ? w->node->multi : NULL, m) && tell_subs(exact ? w->node->exact : NULL, m)
+           && tell_groups(w->node->groups, multi, exact, m);
 }
 
 bool midge_subtree_match(const struct midge_subtree *t, struct midge_slice topic, const struct midge_matcher *m)
@@ -319,30 +347,22 @@ bool midge_subtree_match(const struct midge_subtree *t, struct midge_slice topic
             return false;
         if (w.at && (enter_literal(&w) || enter_plus(&w)))
             continue;
-        bool was_plus;
         do {
             if (w.node == t->root)
                 return true;
-            was_plus = is_plus(level_of(w.node));
-            leave(&w);
-        } while (was_plus || !enter_plus(&w));
+        } while (leave(&w) || !enter_plus(&w));
     }
 }
 
 /* ---- the filter again --------------------------------------------------------------------------------- */
 
-/* A text that is written from its end to its start; what lies past `room` is not written. */
-struct tail {
-    uint8_t *out;
-    uint32_t room;
-    uint32_t at;
-};
-
-static void before(struct tail *t, const void *bytes, uint32_t len)
+/* Copies `text` so that it ends at out[end]; what lies past `room` is left out. Returns where it begins. */
+static uint32_t put_before(uint8_t *out, uint32_t room, uint32_t end, struct midge_slice text)
 {
-    t->at -= len;
-    if (t->at < t->room && len > 0)
-        memcpy(t->out + t->at, bytes, t->room - t->at < len ? t->room - t->at : len);
+    uint32_t at = end - text.len;
+    if (at < room && text.len > 0)
+        memcpy(out + at, text.data, room - at < text.len ? room - at : text.len);
+    return at;
 }
 
 static uint32_t path_len(const struct midge_node *node)
@@ -357,19 +377,20 @@ uint32_t midge_sub_filter(const struct midge_sub *sub, uint8_t *out, uint32_t ro
 {
     const struct midge_group *g = sub->shared ? sub->group : NULL;
     const struct midge_node *node = g ? g->node : sub->node;
+    struct midge_slice slash = midge_slice_str("/");
     struct midge_slice share = midge_slice_str(g ? "$share/" : "");
     struct midge_slice hash = midge_slice_str(!sub->multi ? "" : node->parent ? "/#" : "#");
-    uint32_t len = share.len + (g ? g->name_len + 1u : 0u) + path_len(node) + hash.len;
-    struct tail t = { .out = out, .room = room, .at = len };
-    before(&t, hash.data, hash.len);
+    uint32_t len = share.len + (g ? g->name_len + slash.len : 0) + path_len(node) + hash.len;
+    uint32_t at = put_before(out, room, len, hash);
     for (; node->parent; node = node->parent) {
-        before(&t, node->level, node->len);
-        before(&t, "/", node->parent->parent ? 1 : 0);
+        at = put_before(out, room, at, level_of(node));
+        if (node->parent->parent)
+            at = put_before(out, room, at, slash);
     }
     if (g) {
-        before(&t, "/", 1);
-        before(&t, g->name, g->name_len);
+        at = put_before(out, room, at, slash);
+        at = put_before(out, room, at, midge_slice_of(g->name, g->name_len));
+        put_before(out, room, at, share);
     }
-    before(&t, share.data, share.len);
     return len;
 }

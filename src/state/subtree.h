@@ -17,16 +17,17 @@
 struct midge_session;
 struct midge_group;
 
-/* 32-bit: 31 bytes and the level's own. */
+/* 32-bit: 34 bytes and the level's own. */
 struct midge_node {
     struct midge_map_node by_level;
     struct midge_node *parent;
+    struct midge_node *recent;  /* the child added or matched last, never "+"; saves hashing. NULL: look it up */
     struct midge_link *exact;   /* midge_sub.on_node: filters that end here */
     struct midge_link *multi;   /* the same, with "/#" after it */
     struct midge_group *groups; /* shared subscriptions of both kinds, those with "#" first */
-    uint32_t children;
+    uint32_t children : 31;
+    uint32_t has_plus : 1;      /* one of the children is "+" */
     uint16_t len;
-    bool has_plus;              /* one of the children is "+" */
     uint8_t level[];
 };
 

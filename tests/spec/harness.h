@@ -71,7 +71,7 @@ void check_bytes_at(struct place at, const void *got, size_t got_len, const void
 /* ---- the broker and the clock --------------------------------------------------------------------------- */
 
 extern struct midge_limits limits; /* a copy of midge_limits_gateway */
-extern struct midge_hooks hooks;   /* only `random`, and that counts */
+extern struct midge_hooks hooks;   /* only `random`, the same bytes in every run */
 extern struct midge_config config; /* uses the two above and a counted allocator */
 extern struct midge *broker;
 extern midge_ms now;

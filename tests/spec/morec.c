@@ -5,18 +5,16 @@ struct peer *connect_kept_at(struct place at, int version, const char *id, uint3
 {
     struct c_connect c = { .version = (uint8_t)version, .client_id = id };
     const struct prop expiry = prop_num(PROP_SESSION_EXPIRY, expiry_s);
-    if (version == 5) {
+    if (version == 5)
         c.props = (struct props){ &expiry, 1 };
-    }
     return connect_at(at, &c);
 }
 
 struct bytes raw_bytes(const void *at, size_t n)
 {
     struct bytes b = { .at = keep(n + 1), .len = n };
-    if (n > 0) {
+    if (n > 0)
         memcpy(b.at, at, n);
-    }
     return b;
 }
 
@@ -52,11 +50,6 @@ struct bytes counted_bytes(struct bytes b)
 struct bytes packet_bytes(uint8_t first, struct bytes body)
 {
     return join(raw_bytes(&first, 1), counted_bytes(body));
-}
-
-void send_all(struct peer *p, struct bytes b)
-{
-    send_bytes(p, b.at, b.len);
 }
 
 void expect_refused_at(struct place at, struct peer *p, uint8_t reason)

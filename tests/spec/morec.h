@@ -20,7 +20,6 @@ struct bytes first_bytes(struct bytes b, size_t n);          /* the first n of b
 struct bytes string_bytes(const void *at, size_t n);         /* two-byte length, then the bytes */
 struct bytes counted_bytes(struct bytes b);                  /* length as Variable Byte Integer, then the bytes */
 struct bytes packet_bytes(uint8_t first, struct bytes body); /* fixed header, then the body */
-void send_all(struct peer *p, struct bytes b);
 
 /* A refused CONNECT of 5.0: CONNACK with this code and the close, or only the close [MQTT-3.1.4-1]. */
 void expect_refused_at(struct place at, struct peer *p, uint8_t reason);

@@ -37,8 +37,8 @@ static void note_connect_props(struct rules *r, const struct packet *pk)
     for (size_t i = 0; i < pk->prop_count; i++) {
         const struct prop *p = &pk->props[i];
         switch (p->id) {
-        case PROP_MAXIMUM_PACKET_SIZE: r->maximum_packet = p->number; break;
-        case PROP_RECEIVE_MAXIMUM: r->receive_maximum = p->number; break;
+        case PROP_MAXIMUM_PACKET_SIZE: r->maximum_packet = p->number ? p->number : UINT32_MAX; break;
+        case PROP_RECEIVE_MAXIMUM: r->receive_maximum = p->number ? p->number : 65535; break;
         case PROP_TOPIC_ALIAS_MAXIMUM: r->alias_maximum = p->number; break;
         case PROP_REQUEST_PROBLEM: r->no_problem_information = p->number == 0; break;
         case PROP_REQUEST_RESPONSE: r->response_information = p->number == 1; break;

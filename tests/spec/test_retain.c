@@ -371,11 +371,8 @@ TEST(a_retained_message_that_comes_right_behind_the_subscribe_arrives_once)
     unsigned news = 0;
     while (unread(s)) {
         struct packet got = expect_packet(s, PK_PUBLISH);
-        news += strcmp(got.payload, "new") == 0;
         CHECK(news == 0 || strcmp(got.payload, "new") == 0);
-        send_ack(s, PK_PUBREC, got.pid, 0);
-        expect_ack(s, PK_PUBREL, got.pid, 0);
-        send_ack(s, PK_PUBCOMP, got.pid, 0);
+        news += strcmp(got.payload, "new") == 0;
     }
     CHECK_EQ(news, 1);
 }

@@ -135,6 +135,7 @@ static void refuse_all(int version, const struct field *fields, size_t field_cou
     }
     expect_nothing(watch);
     CHECK_EQ(stats().subscriptions, 1);
+    leave(watch);
 }
 
 static void refuse_connect(int version, const char *const field[2], const struct text *texts, size_t count)

@@ -21,7 +21,9 @@ struct CMUnitTest {
     void *initial_state;
 };
 
-static jmp_buf cm_failed;
+/* How a test ends before its last line. */
+enum { CM_FAILED = 1, CM_SKIPPED };
+static jmp_buf cm_end;
 
 #define cmocka_unit_test(f) { #f, f, NULL, NULL, NULL }
 #define cmocka_unit_test_setup(f, setup) { #f, f, setup, NULL, NULL }
@@ -35,7 +37,7 @@ static inline void cm_check(int ok, const char *what, const char *file, int line
     if (ok)
         return;
     fprintf(stderr, "%s:%d: error: %s\n", file, line, what);
-    longjmp(cm_failed, 1);
+    longjmp(cm_end, CM_FAILED);
 }
 
 static inline void cm_check_int(unsigned long long a, unsigned long long b, int want_equal, const char *what,
@@ -44,7 +46,7 @@ static inline void cm_check_int(unsigned long long a, unsigned long long b, int 
     if ((a == b) == (want_equal != 0))
         return;
     fprintf(stderr, "%s:%d: error: %s: %llu (0x%llx), %llu (0x%llx)\n", file, line, what, a, a, b, b);
-    longjmp(cm_failed, 1);
+    longjmp(cm_end, CM_FAILED);
 }
 
 #define CM_INT(v) ((unsigned long long)(v))
@@ -72,6 +74,7 @@ static inline void cm_check_int(unsigned long long a, unsigned long long b, int 
         fprintf(stderr, __VA_ARGS__);                                   \
         cm_check(0, ": fail_msg()", __FILE__, __LINE__);                \
     } while (0)
+#define skip() longjmp(cm_end, CM_SKIPPED)
 #define print_message(...) printf(__VA_ARGS__)
 
 /* True when setup, test and teardown all passed; teardown runs after a failed test too. */
@@ -80,10 +83,16 @@ static inline int cm_run_one(const struct CMUnitTest *t, void *group_state)
     void *state = t->initial_state ? t->initial_state : group_state;
     if (t->setup_func && t->setup_func(&state) != 0)
         return 0;
-    volatile int passed = 0;
-    if (setjmp(cm_failed) == 0) {
+    volatile int passed = 1;
+    switch (setjmp(cm_end)) {
+    case 0:
         t->test_func(&state);
-        passed = 1;
+        break;
+    case CM_FAILED:
+        passed = 0;
+        break;
+    default:
+        printf("skipped: %s\n", t->name);
     }
     if (t->teardown_func && t->teardown_func(&state) != 0)
         return 0;

@@ -1,4 +1,5 @@
-/* peer.h - a blocking MQTT 3.1.1 client of a few lines, and a thread that runs a loop, for tests of the posix port. */
+/* peer.h - a blocking MQTT 3.1.1 client of a few lines, and a thread that runs a loop, for tests of the posix
+ * port. */
 #ifndef MIDGE_TESTS_PEER_H
 #define MIDGE_TESTS_PEER_H
 
@@ -99,7 +100,7 @@ static inline void peer_subscribe_t(int fd)
     EXPECT(fd, "\x90\x03\0\1\0");
 }
 
-/* ---- a loop on a thread of its own ---------------------------------------------------------------------- */
+/* ---- a loop on a thread of its own --------------------------------------------------------------------- */
 
 struct runner {
     struct midge_loop *loop;
@@ -161,7 +162,8 @@ static inline void errand_main(void *user, struct midge *m, midge_ms now)
 }
 
 /* call NULL: waits until everything that was posted before was carried out. */
-static inline void runner_call(struct runner *r, void (*call)(void *user, struct midge *m, midge_ms now), void *user)
+static inline void runner_call(struct runner *r, void (*call)(void *user, struct midge *m, midge_ms now),
+                               void *user)
 {
     struct errand e = { .call = call, .user = user };
     pthread_mutex_init(&e.lock, NULL);

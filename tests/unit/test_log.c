@@ -46,7 +46,8 @@ static void a_line_has_its_time(void **state)
     close(fds[1]);
 }
 
-/* Nobody reads: the pipe fills, the ring fills, then lines are counted. None of it waits, or this test would hang. */
+/* Nobody reads: the pipe fills, the ring fills, then lines are counted. None of it waits, or this test would
+ * hang. */
 static void lines_that_find_no_room_are_counted(void **state)
 {
     (void)state;
@@ -137,7 +138,10 @@ static void what_a_peer_chose_cannot_forge_a_line(void **state)
     show(text("z\xc3\xbcrich"), "Client z\xc3\xbcrich disconnected.\n");
     show(text("a\n1700000000: forged"), "Client a\\x0a1700000000: forged disconnected.\n");
     show(text("\x1b[2J\x7f\\"), "Client \\x1b[2J\\x7f\\x5c disconnected.\n");
-    show(text("\xc2\x9b" "2J"), "Client \xc2\\x9b" "2J disconnected.\n"); /* CSI as one character */
+    show(text("\xc2\x9b"
+              "2J"),
+         "Client \xc2\\x9b"
+         "2J disconnected.\n"); /* CSI as one character */
     static uint8_t longest[65535];
     char expected[300] = "Client ";
     memset(longest, 'x', sizeof longest);

@@ -1,4 +1,4 @@
-/* test_loop.c - the posix loop with real sockets on loopback: listeners, backpressure, descriptors, stopping. */
+/* test_loop.c - the posix loop with real sockets: listeners, backpressure, descriptors, stopping. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -51,7 +51,7 @@ static void ipv6_is_on_its_own_and_all_is_both(void **state)
     struct midge_loop *loop = midge_loop_new(NULL);
     assert_int_equal(midge_loop_listen(loop, "*", 0, why, sizeof why), 0);
     uint16_t port = midge_loop_address(loop, 0, address, sizeof address);
-    assert_int_equal(midge_loop_address(loop, 1, NULL, 0), port); /* the same port where it is free, as here */
+    assert_int_equal(midge_loop_address(loop, 1, NULL, 0), port); /* the same, where it is free */
     assert_int_equal(midge_loop_address(loop, 2, NULL, 0), 0);
     midge_loop_free(loop);
 
@@ -130,18 +130,10 @@ static void what_a_socket_does_not_take_waits_and_comes_whole(void **state)
     EXPECT(sub, "\x20\x02\0\0");
     peer_subscribe_t(sub);
 
-    static uint8_t packet[PAYLOAD + 7] = "\x32\xd5\x86\x03\0\1t"; /* QoS 1, published so that it is acknowledged */
-    const size_t remaining = 2 + 1 + 2 + PAYLOAD;
-    packet[1] = (uint8_t)(0x80 | (remaining & 0x7f));
-    packet[2] = (uint8_t)(0x80 | (remaining >> 7 & 0x7f));
-    packet[3] = (uint8_t)(remaining >> 14);
+    static uint8_t packet[4 + 2 + 1 + 2 + PAYLOAD] = "\x32\xd5\x86\x03\0\1t\0\1"; /* at QoS 1 */
     for (int i = 0; i < MESSAGES; i++) {
-        static uint8_t whole[4 + 2 + 1 + 2 + PAYLOAD];
-        memcpy(whole, packet, 7);
-        whole[7] = 0;
-        whole[8] = 1;
-        memset(whole + 9, 'A' + i % 26, PAYLOAD);
-        peer_send(pub, whole, sizeof whole);
+        memset(packet + 9, 'A' + i % 26, PAYLOAD);
+        peer_send(pub, packet, sizeof packet);
         EXPECT(pub, "\x40\x02\0\1");
     }
     assert_true(stats_of(&r).waiting_bytes > 0);
@@ -254,7 +246,8 @@ static void without_descriptors_it_waits_and_then_accepts(void **state)
     uint64_t passes = stats_of(&r).passes;
     for (int i = 0; i < 1000; i++)
         stats_of(&r);
-    assert_true(stats_of(&r).passes - passes < 1100); /* those of the questions, and an end of the rest a second */
+    /* Those of the questions, and an end of the rest a second. */
+    assert_true(stats_of(&r).passes - passes < 1100);
 
     set_descriptors(before.rlim_cur);
     SEND(next, "\x10\x0d\0\4MQTT\4\2\0\0\0\1n");
@@ -362,7 +355,7 @@ static void an_idle_broker_does_not_wake(void **state)
     int fd = peer_client(r.port, 'i'); /* without a keep alive: nothing is ever due */
     uint64_t before = stats_of(&r).passes;
     struct pollfd p = { .fd = fd, .events = POLLIN };
-    assert_int_equal(poll(&p, 1, 1200), 0); /* the length of the silence decides nothing: more would only be stricter */
+    assert_int_equal(poll(&p, 1, 1200), 0);            /* any length will do: more would only be stricter */
     assert_int_equal(stats_of(&r).passes - before, 1); /* this question's own */
     close(fd);
     runner_stop(&r);

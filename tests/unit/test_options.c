@@ -38,7 +38,10 @@ static void nothing_means_loopback_on_1883(void **state)
 static void each_way_to_write_an_option(void **state)
 {
     (void)state;
-    static const char *const lines[] = { "-p 1 -v -d -a ::", "-p1 -vd -a::", "-vdp 1 -a ::", "-vdp1 --address ::",
+    static const char *const lines[] = { "-p 1 -v -d -a ::",
+                                         "-p1 -vd -a::",
+                                         "-vdp 1 -a ::",
+                                         "-vdp1 --address ::",
                                          "--port 1 --verbose --daemon --address=::",
                                          "--port=1 --daemon -va ::" };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -88,7 +91,8 @@ static void each_mistake_has_its_line(void **state)
         { "--adress ::", "unknown option '--adress'; did you mean '--address'?" },
         { "--daemonise", "unknown option '--daemonise'; 'midge --help' lists all" },
         { "--a-very-long-option-name-that-nobody-would-ever-have-given",
-          "unknown option '--a-very-long-option-name-that-nobody-would-ever-have-given'; 'midge --help' lists all" },
+          "unknown option '--a-very-long-option-name-that-nobody-would-ever-have-given'; 'midge --help' "
+          "lists all" },
         { "--", "unknown option '--'; 'midge --help' lists all" },
         { "-z", "unknown option '-z'; 'midge --help' lists all" },
         { "-vz", "unknown option '-z'; 'midge --help' lists all" },
@@ -97,7 +101,8 @@ static void each_mistake_has_its_line(void **state)
         { "-p", "option '--port' needs a value: --port PORT" },
         { "-v --port", "option '--port' needs a value: --port PORT" },
         { "--verbose=1", "option '--verbose' takes no value, '1' is too much" },
-        { "--address=", "option '--address' cannot be '': give an address, a host name, or * for every address" },
+        { "--address=",
+          "option '--address' cannot be '': give an address, a host name, or * for every address" },
     };
     static const char *const ports[] = { "65536", "-1", "+1", "x", "1x", "99999999999999999999" };
     struct options o;
@@ -116,8 +121,8 @@ static void each_mistake_has_its_line(void **state)
 static void help_has_a_line_for_each(void **state)
 {
     (void)state;
-    static const char *const names[] = { "--port PORT", "--address ADDRESS", "--verbose", "--daemon", "--help",
-                                         "--version" };
+    static const char *const names[] = { "--port PORT", "--address ADDRESS", "--verbose", "--daemon",
+                                         "--help",      "--version" };
     char help[2048];
     options_help(help, sizeof help);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -40,11 +40,14 @@ static void what_was_posted_may_change_after_the_call(void **state)
     runner_open(&r, NULL);
     subscribe(&r, &seen, "t");
     const struct midge_user_property property = { .name = text(name), .value = text(value) };
-    const struct midge_publication p = {
-        .topic = text(topic), .payload = text(payload), .qos = 1, .content_type = text(value),
-        .response_topic = text(topic), .correlation_data = text(payload), .user_properties = &property,
-        .user_property_count = 1
-    };
+    const struct midge_publication p = { .topic = text(topic),
+                                         .payload = text(payload),
+                                         .qos = 1,
+                                         .content_type = text(value),
+                                         .response_topic = text(topic),
+                                         .correlation_data = text(payload),
+                                         .user_properties = &property,
+                                         .user_property_count = 1 };
     assert_int_equal(midge_post_publish(r.loop, NULL, &p, on_posted, &seen), MIDGE_OK);
     topic[0] = '#';
     payload[0] = 'z';

@@ -7,7 +7,7 @@
 #include "state/subtree.h"
 
 _Static_assert(sizeof(void *) != 4 || sizeof(struct midge_sub) == 32, "the header's promise");
-_Static_assert(sizeof(void *) != 4 || offsetof(struct midge_node, level) == 31, "the header's promise");
+_Static_assert(sizeof(void *) != 4 || offsetof(struct midge_node, level) == 34, "the header's promise");
 
 #define SESSIONS 6
 #define TEXT_MAX 24

@@ -1,4 +1,4 @@
-/* midge_esp_tls.h - the fields of ESP-TLS's server configuration that a broker reads, where ESP-IDF is not. */
+/* midge_esp_tls.h - the fields of ESP-TLS's server configuration that a broker reads, away from ESP-IDF. */
 #ifndef MIDGE_COMPAT_ESP_TLS_H
 #define MIDGE_COMPAT_ESP_TLS_H
 

@@ -23,31 +23,35 @@
 extern "C" {
 #endif
 
-/* A client published. `client` and `topic` are text, `data` is `len` bytes and a NUL, or NULL when len is 0; all of it
- * is a copy that lives until the callback returns. Not called for wills. */
+/* A client published. `client` and `topic` are text, `data` is `len` bytes and a NUL, or NULL when len is 0;
+ * all of it is a copy that lives until the callback returns. Not called for wills. */
 typedef void (*mosq_message_cb_t)(char *client, char *topic, char *data, int len, int qos, int retain);
 
-/* A client wants to connect. `username` and `password` are NULL when it sent none; the password is followed by a NUL
- * that password_len does not count. 0 = welcome, else it gets "not authorized" (return code 5, reason code 0x87). */
-typedef int (*mosq_connect_cb_t)(const char *client_id, const char *username, const char *password, int password_len);
+/* A client wants to connect. `username` and `password` are NULL when it sent none; the password is followed
+ * by a NUL that password_len does not count. 0 = welcome, else it is told "not authorized" (code 5, 5.0:
+ * 0x87). */
+typedef int (*mosq_connect_cb_t)(const char *client_id, const char *username, const char *password,
+                                 int password_len);
 
 /* Callbacks run on the thread that called mosq_broker_run. */
 struct mosq_broker_config {
-    const char *host;              /* address or host name to listen on; NULL = every address of IPv4 and IPv6 */
+    const char *host;              /* address or name to listen on; NULL = every address, IPv4 and IPv6 */
     int port;                      /* 0 = one the system chooses: see the log */
-    esp_tls_cfg_server_t *tls_cfg; /* NULL = plain TCP. Others are refused: this build has no TLS yet */
-    void (*handle_message_cb)(char *client, char *topic, char *data, int len, int qos, int retain); /* or NULL */
+    esp_tls_cfg_server_t *tls_cfg; /* NULL = plain TCP; others are refused, as Midge has no TLS yet */
+    /* As mosq_message_cb_t; may be NULL. */
+    void (*handle_message_cb)(char *client, char *topic, char *data, int len, int qos, int retain);
     mosq_connect_cb_t handle_connect_cb; /* NULL = everybody is welcome */
 };
 
 /* Runs a broker until mosq_broker_stop. `config` and what it points to is used until then.
- * 0: it was stopped. 1: it could not listen, or no memory. MOSQ_ERR_INVAL: config or port out of range.
- * MOSQ_ERR_NOT_SUPPORTED: tls_cfg. MOSQ_ERR_ALREADY_EXISTS: a broker runs already. MOSQ_ERR_ERRNO: the system failed.
- * The log, on standard error, says which. */
+ * 0: it was stopped. 1: it could not listen, or no memory. MOSQ_ERR_INVAL: no config, or port out of range.
+ * MOSQ_ERR_NOT_SUPPORTED: tls_cfg. MOSQ_ERR_ALREADY_EXISTS: a broker runs already. MOSQ_ERR_ERRNO: the system
+ * failed. The log, on standard error, says which. */
 int mosq_broker_run(struct mosq_broker_config *config);
 
-/* Ends the run, from any thread, callback or signal handler; it returns at once, the run when all are told. When no run
- * has begun, it is kept for one that begins within a second, as a thread that was just started does. */
+/* Ends the run, from any thread, callback or signal handler; it returns at once, the run when all are told.
+ * When no run has begun, it is kept for one that begins within a second, as a thread that was just started
+ * does. */
 void mosq_broker_stop(void);
 
 #ifdef __cplusplus

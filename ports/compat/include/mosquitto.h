@@ -1,6 +1,6 @@
-/* mosquitto.h - the return codes of Mosquitto 2.0, for programs that compare the result of mosq_broker_run.
+/* mosquitto.h - the return codes of Mosquitto 2.0, for programs that look at the result of mosq_broker_run.
  *
- * Not libmosquitto's header, and kept in a folder of its own for that reason: Midge has no client by that name.
+ * Not libmosquitto's header, and in a folder of its own for that reason: Midge has no client by that name.
  */
 #ifndef MIDGE_COMPAT_MOSQUITTO_H
 #define MIDGE_COMPAT_MOSQUITTO_H
