@@ -180,7 +180,7 @@ static int serve(void)
     const struct midge_loop_config config = {
         .limits = &app.limits,
         .hooks = &hooks,
-        .sys_interval_s = 10,
+        .sys_interval_s = app.options.sys_interval_s,
         .say = midge_log_line,
         .say_user = &app.log,
     };

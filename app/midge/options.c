@@ -1,6 +1,7 @@
 /* options.c - the command line: one row an option, from which parsing, --help and messages are made. */
 #include "options.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,17 +10,7 @@
 
 /* ---- what each option does ----------------------------------------------------------------------------- */
 
-/* False: `mend` says what would be right. */
-static bool set_port(struct options *o, const char *value, const char **mend)
-{
-    char *end;
-    *mend = "a port is a number from 0 (any free one) to 65535";
-    if (*value < '0' || *value > '9')
-        return false;
-    unsigned long port = strtoul(value, &end, 10);
-    o->port = (uint16_t)port;
-    return !*end && port <= UINT16_MAX;
-}
+/* Each takes a value; false: it will not do, and *mend says what would. */
 
 static bool add_address(struct options *o, const char *value, const char **mend)
 {
@@ -28,6 +19,35 @@ static bool add_address(struct options *o, const char *value, const char **mend)
         return false;
     o->addresses[o->address_count++] = value;
     return true;
+}
+
+/* A whole number up to `most`. */
+static bool read_number(const char *value, unsigned long most, unsigned long *out)
+{
+    char *end;
+    if (*value < '0' || *value > '9')
+        return false;
+    errno = 0;
+    *out = strtoul(value, &end, 10);
+    return !*end && !errno && *out <= most;
+}
+
+static bool set_port(struct options *o, const char *value, const char **mend)
+{
+    unsigned long port = 0;
+    *mend = "a port is a number from 0 (any free one) to 65535";
+    bool ok = read_number(value, UINT16_MAX, &port);
+    o->port = (uint16_t)port;
+    return ok;
+}
+
+static bool set_sys_interval(struct options *o, const char *value, const char **mend)
+{
+    unsigned long seconds = 0;
+    *mend = "a number of seconds up to 86400, 0 for no $SYS topics";
+    bool ok = read_number(value, 86400, &seconds);
+    o->sys_interval_s = (uint32_t)seconds;
+    return ok;
 }
 
 static bool set_verbose(struct options *o, const char *value, const char **mend)
@@ -72,6 +92,7 @@ static const struct row {
     { "port", "p", "PORT", set_port, "listen on this port (1883)" },
     { "address", "a", "ADDRESS", add_address,
       "listen on this address or host name, * = all; may be repeated (127.0.0.1 and ::1)" },
+    { "sys-interval", "", "SECONDS", set_sys_interval, "renew the $SYS topics this often, 0 = none (10)" },
     { "verbose", "v", "", set_verbose, "log subscriptions and messages too" },
     { "daemon", "d", "", set_daemonise, "go to the background once the port is open" },
     { "help", "h", "", ask_help, "show this and exit" },
@@ -206,7 +227,7 @@ static bool parse_letters(struct cursor *c, struct options *o, const char *text)
 bool options_parse(struct options *out, int argc, char *const argv[], char *why, size_t why_size)
 {
     struct cursor c = { .argc = argc, .argv = argv, .at = 1, .why = why, .why_size = why_size };
-    *out = (struct options){ .port = 1883 };
+    *out = (struct options){ .port = 1883, .sys_interval_s = 10 };
     while (c.at < argc && out->then == OPTIONS_SERVE) {
         const char *arg = argv[c.at++];
         if (arg[0] != '-' || !arg[1]) {
@@ -229,7 +250,7 @@ void options_help(char *out, size_t size)
         char left[NAME_MAX_BYTES + 16];
         snprintf(left, sizeof left, "%s%s%s--%s %s", *r->letter ? "-" : "  ", *r->letter ? r->letter : "",
                  *r->letter ? ", " : "  ", r->name, r->argument);
-        n += (size_t)snprintf(out + n, size - n, "  %-22s %s\n", left, r->help);
+        n += (size_t)snprintf(out + n, size - n, "  %-28s %s\n", left, r->help);
     }
     if (n < size)
         snprintf(out + n, size - n,

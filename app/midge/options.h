@@ -14,6 +14,7 @@ struct options {
     uint16_t port;
     const char *addresses[OPTIONS_ADDRESSES_MAX]; /* borrows argv */
     unsigned address_count;                       /* 0 = loopback */
+    uint32_t sys_interval_s;
     bool verbose;
     bool daemonise;
     enum options_then then;

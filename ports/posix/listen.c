@@ -75,7 +75,7 @@ static int bind_to(const struct sockaddr *address, socklen_t len)
 /* The listener for a socket it takes, hung on *at. */
 static struct midge_listener *add(struct midge_loop *loop, int fd, struct midge_listener **at)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = { .ss_family = AF_UNSPEC };
     socklen_t len = sizeof bound;
     struct midge_listener *l = malloc(sizeof *l);
     if (l && !getsockname(fd, (struct sockaddr *)&bound, &len)) {

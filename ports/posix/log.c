@@ -15,6 +15,7 @@
 
 #define LINE_MAX_BYTES 1024
 #define SHOWN_BYTES 200 /* of a client id, a topic, a user name */
+#define SHOWN_SIZE (4 * SHOWN_BYTES + 4)
 
 /* ---- where to ------------------------------------------------------------------------------------------ */
 
@@ -164,15 +165,11 @@ void midge_log_free(struct midge_log *log)
 
 /* ---- events -------------------------------------------------------------------------------------------- */
 
-/* What a peer chose, as text that cannot forge a line or move a cursor. */
-struct shown {
-    char text[4 * SHOWN_BYTES + 4];
-};
-
-static const char *show(struct midge_slice s, struct shown *out)
+/* What a peer chose, as text that cannot forge a line or move a cursor. Returns out. */
+static const char *show(struct midge_slice s, char out[SHOWN_SIZE])
 {
     static const char hex[] = "0123456789abcdef";
-    char *at = out->text;
+    char *at = out;
     for (uint32_t i = 0; i < s.len && i < SHOWN_BYTES; i++) {
         uint8_t c = s.data[i];
         /* 0xc2 0x80..0x9f are control characters too, so what follows 0xc2 is looked at */
@@ -186,8 +183,8 @@ static const char *show(struct midge_slice s, struct shown *out)
         *at++ = hex[c >> 4];
         *at++ = hex[c & 15];
     }
-    strcpy(at, s.len > SHOWN_BYTES ? "..." : "");
-    return out->text;
+    memcpy(at, s.len > SHOWN_BYTES ? "..." : "\0\0\0", 4);
+    return out;
 }
 
 static const char *reason_of(const struct midge_event *e)
@@ -200,21 +197,21 @@ static const char *reason_of(const struct midge_event *e)
 static void say_connected(struct midge_log *log, const struct midge_event *e)
 {
     char line[LINE_MAX_BYTES], peer[MIDGE_PEER_TEXT], username[SHOWN_BYTES + 8] = "";
-    struct shown id, name;
+    char id[SHOWN_SIZE], name[SHOWN_SIZE];
     midge_peer_text(e->who.peer, peer, sizeof peer);
     if (e->who.username.data)
-        snprintf(username, sizeof username, ", u'%.*s'", SHOWN_BYTES, show(e->who.username, &name));
+        snprintf(username, sizeof username, ", u'%.*s'", SHOWN_BYTES, show(e->who.username, name));
     int clean = e->clean_start, version = e->who.version == 5 ? 5 : e->who.version == 3 ? 1 : 2;
     snprintf(line, sizeof line, "New client connected from %s as %s (p%d, c%d, k%u%s).", peer,
-             show(e->who.client_id, &id), version, clean, e->keepalive_s, username);
+             show(e->who.client_id, id), version, clean, e->keepalive_s, username);
     midge_log_line(log, MIDGE_LOG_NOTICE, line);
 }
 
 static void say_disconnected(struct midge_log *log, const struct midge_event *e)
 {
     char line[LINE_MAX_BYTES];
-    struct shown id;
-    const char *who = show(e->who.client_id, &id);
+    char id[SHOWN_SIZE];
+    const char *who = show(e->who.client_id, id);
     if (e->reason == MIDGE_RC_SUCCESS)
         snprintf(line, sizeof line, "Client %s disconnected.", who);
     else
@@ -226,20 +223,20 @@ static void say_disconnected(struct midge_log *log, const struct midge_event *e)
 static void say_refused(struct midge_log *log, const struct midge_event *e)
 {
     char line[LINE_MAX_BYTES], peer[MIDGE_PEER_TEXT];
-    struct shown id;
+    char id[SHOWN_SIZE];
     midge_peer_text(e->who.peer, peer, sizeof peer);
     snprintf(line, sizeof line, "Client %s from %s refused: %s (0x%02x).",
-             e->who.client_id.len ? show(e->who.client_id, &id) : "<unknown>", peer, reason_of(e), e->reason);
+             e->who.client_id.len ? show(e->who.client_id, id) : "<unknown>", peer, reason_of(e), e->reason);
     midge_log_line(log, MIDGE_LOG_NOTICE, line);
 }
 
 static void say_topic(struct midge_log *log, const struct midge_event *e)
 {
     char line[2 * LINE_MAX_BYTES];
-    struct shown id, topic;
+    char id[SHOWN_SIZE], topic[SHOWN_SIZE];
     const char *what = e->kind == MIDGE_EV_SUBSCRIBED ? "subscribed to" : "unsubscribed from";
-    snprintf(line, sizeof line, "Client %s %s %s (QoS %u).", show(e->who.client_id, &id), what,
-             show(e->topic, &topic), e->qos);
+    snprintf(line, sizeof line, "Client %s %s %s (QoS %u).", show(e->who.client_id, id), what,
+             show(e->topic, topic), e->qos);
     midge_log_line(log, MIDGE_LOG_DEBUG, line);
 }
 
@@ -252,8 +249,8 @@ static void say_dropped(struct midge_log *log, const struct midge_event *e)
         [MIDGE_DROP_RIGHT] = "no right to receive it",
     };
     char line[LINE_MAX_BYTES];
-    struct shown id;
-    snprintf(line, sizeof line, "A message for client %s is dropped: %s.", show(e->who.client_id, &id),
+    char id[SHOWN_SIZE];
+    snprintf(line, sizeof line, "A message for client %s is dropped: %s.", show(e->who.client_id, id),
              e->reason < MIDGE_DROP_REASONS ? why[e->reason] : "?");
     midge_log_line(log, MIDGE_LOG_DEBUG, line);
 }
@@ -261,18 +258,18 @@ static void say_dropped(struct midge_log *log, const struct midge_event *e)
 static void say_message(struct midge_log *log, const struct midge_event *e)
 {
     char line[2 * LINE_MAX_BYTES];
-    struct shown id, topic;
+    char id[SHOWN_SIZE], topic[SHOWN_SIZE];
     snprintf(line, sizeof line, "Received PUBLISH from %s (q%u, r%d, '%s', %u bytes).",
-             show(e->who.client_id, &id), e->message->qos, e->message->retain,
-             show(e->message->topic, &topic), e->message->payload.len);
+             show(e->who.client_id, id), e->message->qos, e->message->retain, show(e->message->topic, topic),
+             e->message->payload.len);
     midge_log_line(log, MIDGE_LOG_DEBUG, line);
 }
 
 static void say_session_ended(struct midge_log *log, const struct midge_event *e)
 {
     char line[LINE_MAX_BYTES];
-    struct shown id;
-    snprintf(line, sizeof line, "Session of client %s ended%s.", show(e->who.client_id, &id),
+    char id[SHOWN_SIZE];
+    snprintf(line, sizeof line, "Session of client %s ended%s.", show(e->who.client_id, id),
              e->reason == MIDGE_RC_QUOTA_EXCEEDED ? ": its room was needed" : "");
     midge_log_line(log, e->reason ? MIDGE_LOG_NOTICE : MIDGE_LOG_DEBUG, line);
 }

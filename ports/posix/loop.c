@@ -16,7 +16,7 @@
 #define EVENTS_A_PASS 128
 #define DEFAULT_STOP_MS 2000u
 #define DEFAULT_POSTS 1024u
-#define DEFAULT_POST_BYTES (1024u * 1024u)
+#define DEFAULT_POST_BYTES ((size_t)1024 * 1024)
 
 static midge_ms clock_ms(void)
 {

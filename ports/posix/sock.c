@@ -12,10 +12,9 @@
 #define BUFFERS_A_TURN 4 /* sent to one connection before the others get their turn */
 #define DISCARDS_A_TURN 16
 
-/* A socket that is found full costs what was pulled for it. While much waits in all, little is pulled at a
- * time. */
-#define MUCH_WAITING (4u * 1024 * 1024)
-#define ROOM_WHEN_MUCH_WAITS 1024u
+/* A full socket costs what was pulled for it. While much waits in all, little is pulled at a time. */
+#define MUCH_WAITING ((size_t)4 * 1024 * 1024)
+#define ROOM_WHEN_MUCH_WAITS ((size_t)1024)
 
 enum outcome { SENT, SOCKET_IS_FULL, PEER_IS_GONE };
 

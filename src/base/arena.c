@@ -2,9 +2,9 @@
  *
  *     struct arena | map: one bit a granule, 1 = in use | granule 0 | granule 1 | ...
  *
- * A block is the lowest run of free granules that is long enough. (Large blocks kept apart at the other end were tried:
- * large ones failed more often, small ones no less.) Freeing clears its bits, so neighbours join by themselves. Each call
- * takes at most a pass or two over the map.
+ * A block is the lowest run of free granules that is long enough. (Large blocks kept apart at the other end
+ * were tried: large ones failed more often, small ones no less.) Freeing clears bits, so neighbours join by
+ * themselves. Each call takes at most a pass or two over the map.
  */
 #include "midge/midge.h"
 
@@ -18,9 +18,9 @@ typedef size_t word;
 #define ARENA_MIN 1024u
 
 struct arena {
-    uint8_t *first;  /* granule 0 */
+    uint8_t *first; /* granule 0 */
     size_t granules;
-    size_t low;      /* no free granule below this one */
+    size_t low; /* no free granule below this one */
     word map[];
 };
 
@@ -105,8 +105,8 @@ static void *arena_alloc(void *user, size_t n)
     return at < a->granules ? take(a, at, need) : NULL;
 }
 
-/* A block that is not wholly in use was freed before or has another size: it stays, since bytes lost do less harm than
- * bytes owned twice. */
+/* A block that is not wholly in use was freed before or has another size: it stays, since bytes lost do less
+ * harm than bytes owned twice. */
 static bool owned(const struct arena *a, size_t at, size_t n)
 {
     return at < a->granules && n <= a->granules - at && scan(a, at, at + n, ALL) == at + n;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* Tags that keep the broker answering. */
-#define MAY_USE_RESERVE                                                                                              \
-    (1u << MIDGE_TAG_BROKER | 1u << MIDGE_TAG_CONN | 1u << MIDGE_TAG_CONTROL | 1u << MIDGE_TAG_FRAME |               \
+#define MAY_USE_RESERVE                                                                                      \
+    (1u << MIDGE_TAG_BROKER | 1u << MIDGE_TAG_CONN | 1u << MIDGE_TAG_CONTROL | 1u << MIDGE_TAG_FRAME |       \
      1u << MIDGE_TAG_SESSION)
 
 void midge_mem_set_limit(struct midge_mem *m, size_t limit, size_t reserve)

@@ -6,8 +6,8 @@
 #define ONES (SIZE_MAX / 0xFF) /* 0x01 in each byte of a word */
 #define HIGHS (ONES * 0x80)
 
-/* Bytes up to the first word that has one which is not ASCII, or, with `ones`, a zero. In a word of ASCII, taking 1
- * from each byte sets a top bit only where a byte is 0. */
+/* Bytes up to the first word that has one which is not ASCII, or, with `ones`, a zero. In a word of ASCII,
+ * taking 1 from each byte sets a top bit only where a byte is 0, or above one. */
 static size_t ascii_words(const uint8_t *p, size_t len, size_t ones)
 {
     size_t at = 0;

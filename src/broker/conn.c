@@ -168,10 +168,20 @@ void midge_recv(struct midge_conn *c, const void *bytes, size_t n, midge_ms now)
 
 #define CONTROL_FIRST 20u
 
+/* What went out already makes room before more memory does. */
+static void compact_control(struct midge_control_bytes *k)
+{
+    k->len -= k->at;
+    memmove(k->bytes, k->bytes + k->at, k->len);
+    k->at = 0;
+}
+
 bool midge_conn_reserve(struct midge_conn *c, uint32_t n)
 {
     struct midge_control_bytes *k = c->control;
     uint32_t cap = k ? k->cap : 0;
+    if (k && k->len + n > cap && k->at)
+        compact_control(k);
     uint32_t len = k ? k->len : 0;
     if (len + n <= cap)
         return true;
@@ -405,6 +415,8 @@ struct midge_conn *midge_ready(struct midge *m, midge_ms now)
     midge_enter(m, now);
     if (m->pause_until)
         midge_quota_relief(m);
+    if (MIDGE_RETAIN && m->starving)
+        midge_quota_feed(m);
     struct midge_link *l = m->ready.head;
     if (l)
         midge_fifo_remove(&m->ready, l);
@@ -433,7 +445,7 @@ void midge_lost(struct midge_conn *c, midge_ms now)
 unsigned midge_status(const struct midge_conn *c)
 {
     bool bytes = c->state != CONN_DEAD && (c->sending || c->control);
-    bool more = c->state == CONN_UP && c->session->outbox && midge_outbox_has_next(c->session, c->window);
+    bool more = c->state == CONN_UP && c->session->outbox && midge_outbox_has_next(c->m, c->session, c->window);
     if (c->state >= CONN_ENDING && !bytes)
         return MIDGE_STATUS_CLOSE;
     return (bytes || more ? MIDGE_STATUS_PULL : 0) |

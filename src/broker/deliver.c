@@ -32,11 +32,12 @@ static bool window_open(const struct midge_session *s, uint32_t window)
     return MIDGE_MAX_QOS && s->outbox->inflight < window && midge_pid_next(s->last_pid, &s->outbox->unacked);
 }
 
-bool midge_outbox_has_next(const struct midge_session *s, uint32_t window)
+bool midge_outbox_has_next(const struct midge *m, const struct midge_session *s, uint32_t window)
 {
     const struct midge_outbox *ob = s->outbox;
     bool open = window_open(s, window);
-    return ob->waiting0.head || (open && (ob->resend || ob->replays || ob->waiting.head));
+    bool replays = ob->replays && !(MIDGE_RETAIN && m->starving);
+    return ob->waiting0.head || (open && (ob->resend || replays || ob->waiting.head));
 }
 
 /* Those of QoS 2 that are past PUBREC are not published again [MQTT-4.3.3-6]. */
@@ -62,9 +63,13 @@ static struct midge_entry *next_resend(struct midge_outbox *ob)
 void midge_resend_pubrels(struct midge_conn *c)
 {
     const struct midge_outbox *ob = c->session->outbox;
-    for (const struct midge_entry *e = ob ? ob->unacked.head : NULL; e && c->state == CONN_UP; e = e->next)
-        if (e->released) /* an abort for want of memory leaves the entries where they are */
-            midge_send_ack(c, PK_PUBREL, e->pid, MIDGE_RC_SUCCESS);
+    for (const struct midge_entry *e = ob ? ob->unacked.head : NULL; e; e = e->next) {
+        if (!e->released)
+            continue;
+        midge_send_ack(c, PK_PUBREL, e->pid, MIDGE_RC_SUCCESS);
+        if (c->state != CONN_UP)
+            return; /* no memory for four bytes; the session may be gone with the connection */
+    }
 }
 
 static struct midge_entry *next_fresh(struct midge *m, struct midge_session *s, bool open)

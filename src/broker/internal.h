@@ -138,6 +138,8 @@ struct midge {
     midge_ms pause_until;         /* age at which paused publishers are let go; 0 = nobody is paused */
     uint8_t busy;                 /* depth of calls into the core: hooks are answered from inside */
     bool pause_spent;             /* a whole pause did not help: refuse instead, until memory is free again */
+    bool starving;                /* a replay waits for memory */
+    size_t starved_at;            /* bytes in use when it found none */
     bool low_memory;              /* MIDGE_EV_LOW_MEMORY was told */
     bool shutting_down;
     bool local_due;               /* a local client has something to be handed */
@@ -269,7 +271,7 @@ void midge_resend_pubrels(struct midge_conn *c);
 /* The next entry that may be handed out now, taken from its queue (QoS 0) or moved to `unacked`; NULL = none. Expired,
  * forbidden and too large ones are dropped on the way. *owned: the caller frees it. */
 struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, uint32_t window, bool *owned);
-bool midge_outbox_has_next(const struct midge_session *s, uint32_t window);
+bool midge_outbox_has_next(const struct midge *m, const struct midge_session *s, uint32_t window);
 /* e is through: out of `unacked` and freed, counted as acknowledged. */
 void midge_outbox_done(struct midge *m, struct midge_session *s, struct midge_entry *before, struct midge_entry *e);
 /* e, in no queue, is dropped for a reason that is told; freed. */
@@ -296,6 +298,8 @@ enum midge_drop midge_quota_queue(const struct midge *m, const struct midge_sess
 void midge_quota_pressure(struct midge_conn *c);                          /* after a read: pause? */
 void midge_quota_unchoke(struct midge_conn *c);                           /* its answers went out */
 void midge_quota_relief(struct midge *m);                                 /* let paused ones go? */
+void midge_quota_starved(struct midge *m);                                /* a replay found no memory to go on */
+void midge_quota_feed(struct midge *m);                                   /* let it try again, if some was freed */
 void midge_quota_refused(struct midge *m);                                /* the memory limit refused a publisher */
 
 /* local.c */

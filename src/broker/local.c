@@ -326,10 +326,13 @@ enum midge_err midge_local_subscribe(struct midge_local *l, const struct midge_s
 {
     struct midge_filter f;
     struct midge *m = l->m;
-    if (!MIDGE_LOCAL || !s->on_message || s->qos > 2 || s->retain_handling > 2 || !text_valid(s->filter) ||
-        midge_filter_parse(s->filter, MIDGE_SHARED != 0, m->limits->topic_levels, &f) != MIDGE_RC_SUCCESS ||
-        (f.group.data && s->no_local))
+    if (!MIDGE_LOCAL || !s->on_message || s->qos > 2 || s->retain_handling > 2 || !text_valid(s->filter))
         return MIDGE_ERR_INVALID;
+    enum midge_reason rc = midge_filter_parse(s->filter, MIDGE_SHARED != 0, m->limits->topic_levels, &f);
+    if (rc != MIDGE_RC_SUCCESS)
+        return err_of(rc);
+    if (f.group.data && s->no_local)
+        return MIDGE_ERR_INVALID; /* [MQTT-3.8.3-4] */
     midge_enter(m, now);
     enum midge_err err = m->busy == 1 ? subscribe(l, s) : later(l, OP_SUBSCRIBE, s);
     midge_leave(m);

@@ -194,14 +194,14 @@ static bool below_low_water(const struct midge *m)
 static bool may_pause(const struct midge_conn *c)
 {
     const struct midge_outbox *ob = c->session->outbox;
-    return c->published && !c->m->pause_spent && !(ob && ob->inflight);
+    return c->published && c->m->limits->pause_ms && !c->m->pause_spent && !(ob && ob->inflight);
 }
 
 static void pause(struct midge_conn *c)
 {
     struct midge *m = c->m;
     if (!m->pause_until)
-        m->pause_until = m->age + m->limits->pause_ms;
+        m->pause_until = m->age + m->limits->pause_ms; /* not 0: may_pause */
     c->paused = true;
     midge_conn_mark_ready(c); /* the port is to see it */
 }
@@ -249,6 +249,24 @@ void midge_quota_relief(struct midge *m)
     m->pause_until = 0;
     m->pause_spent = !freed;
     resume_all(m);
+}
+
+void midge_quota_starved(struct midge *m)
+{
+    m->starving = true;
+    m->starved_at = m->mem.used;
+}
+
+void midge_quota_feed(struct midge *m)
+{
+    if (m->mem.used >= m->starved_at)
+        return; /* nothing was freed: asking again would be asking for ever */
+    m->starving = false;
+    for (struct midge_link *l = m->conns; l; l = l->next) {
+        struct midge_conn *c = MIDGE_CONTAINER(struct midge_conn, all, l);
+        if (c->state == CONN_UP && c->session->outbox && c->session->outbox->replays)
+            midge_conn_mark_ready(c);
+    }
 }
 
 void midge_quota_refused(struct midge *m)

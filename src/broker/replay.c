@@ -144,8 +144,10 @@ static struct midge_entry *make_entry(struct midge *m, struct midge_session *s, 
                                       struct midge_msg *msg)
 {
     struct midge_entry *e = midge_entry_new(&m->mem, s, msg, &r->id, r->id ? 1 : 0);
-    if (!e)
+    if (!e) {
+        midge_quota_starved(m);
         return NULL;
+    }
     e->qos = r->qos < msg->qos ? r->qos : msg->qos;
     e->retain = true; /* [MQTT311-3.3.1-8] */
     midge_msg_drop(&m->mem, r->last);
@@ -165,7 +167,7 @@ struct midge_entry *midge_replay_next(struct midge *m, struct midge_session *s, 
         }
         if (r->qos && msg->qos && !window_open)
             return NULL;
-        return make_entry(m, s, r, msg); /* no memory: it is tried again at the next turn */
+        return make_entry(m, s, r, msg);
     }
     return NULL;
 }

@@ -29,8 +29,8 @@ static void free_name(struct midge_mem *mem, struct name *name)
         midge_mem_free(mem, name, name_size(name->len), MIDGE_TAG_CONN);
 }
 
-/* The place of `alias`; NULL: no memory. The table grows to twice its size if that is enough, so that a peer that
- * counts up costs little, and one that names the highest first gets what it was allowed. */
+/* The place of `alias`; NULL: no memory. The table grows to twice its size if that is enough, so that a peer
+ * that counts up costs little, and one that names the highest first gets what it was allowed. */
 static struct name **place(struct midge_mem *mem, struct midge_alias_in **a, uint16_t max, uint16_t alias)
 {
     struct midge_alias_in *old = *a;
@@ -52,8 +52,8 @@ static struct name **place(struct midge_mem *mem, struct midge_alias_in **a, uin
     return &table->names[alias - 1];
 }
 
-enum midge_err midge_alias_in_set(struct midge_mem *mem, struct midge_alias_in **a, uint16_t max, uint16_t alias,
-                                  struct midge_slice topic)
+enum midge_err midge_alias_in_set(struct midge_mem *mem, struct midge_alias_in **a, uint16_t max,
+                                  uint16_t alias, struct midge_slice topic)
 {
     if (midge_slice_equal(midge_alias_in_get(*a, alias), topic))
         return MIDGE_OK;
@@ -134,8 +134,8 @@ static struct midge_alias_out *make(struct midge_mem *mem, struct midge_slice to
     return a;
 }
 
-uint16_t midge_alias_out_use(struct midge_mem *mem, struct midge_alias_out **a, uint16_t max, struct midge_slice topic,
-                             bool *is_new)
+uint16_t midge_alias_out_use(struct midge_mem *mem, struct midge_alias_out **a, uint16_t max,
+                             struct midge_slice topic, bool *is_new)
 {
     struct midge_alias_out **at = a;
     struct midge_alias_out **oldest = NULL;
@@ -149,15 +149,18 @@ uint16_t midge_alias_out_use(struct midge_mem *mem, struct midge_alias_out **a, 
         push(a, take(at));
         return (*a)->alias;
     }
+    if (max == 0)
+        return 0;
     bool replaces = oldest && count >= max;
-    struct midge_alias_out *made = max > 0 ? make(mem, topic, replaces ? (*oldest)->alias : (uint16_t)(count + 1)) : NULL;
+    uint16_t alias = replaces ? (*oldest)->alias : (uint16_t)(count + 1);
+    struct midge_alias_out *made = make(mem, topic, alias);
     if (!made)
         return 0;
     if (replaces)
         free_out(mem, take(oldest));
     push(a, made);
     *is_new = true;
-    return made->alias;
+    return alias;
 }
 
 bool midge_alias_out_knows(const struct midge_alias_out *a, struct midge_slice topic)

@@ -9,7 +9,8 @@ uint16_t midge_pid_next(uint16_t last, const struct midge_queue *unacked)
     return unacked->head && unacked->head->pid == pid ? 0 : pid;
 }
 
-struct midge_entry *midge_inflight_find(const struct midge_queue *unacked, uint16_t pid, struct midge_entry **before)
+struct midge_entry *midge_inflight_find(const struct midge_queue *unacked, uint16_t pid,
+                                        struct midge_entry **before)
 {
     struct midge_entry *e = unacked->head;
     *before = NULL;

@@ -27,20 +27,23 @@ static uint8_t *copy(uint8_t *to, struct midge_slice from)
     return to + from.len;
 }
 
-static void set_head(struct midge_msg *m, const struct midge_msg_parts *p)
+/* Writes what stands before the topic; returns where that goes. */
+static uint8_t *begin(struct midge_msg *m, const struct midge_msg_parts *p)
 {
     *m = (struct midge_msg){
         .refs = 1,
         .payload_len = p->payload.len,
         .props_len = p->props.len,
-        .arrived_s = (uint32_t)(p->age_base / 1000),
         .origin = p->origin,
         .topic_len = (uint16_t)p->topic.len,
-        .arrived_ms = p->age_base % 1000 & 0x3FF,
         .qos = p->qos & 3u,
         .retain = p->retain,
         .has_expiry = p->has_expiry,
     };
+    midge_msg_arrived(m, p->age_base);
+    if (!p->has_expiry)
+        return m->bytes;
+    return copy(m->bytes, midge_slice_of(&p->expiry_s, EXPIRY_BYTES));
 }
 
 struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_parts *p)
@@ -48,10 +51,7 @@ struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_pa
     struct midge_msg *m = midge_mem_alloc(mem, midge_msg_size(p), MIDGE_TAG_MSG);
     if (!m)
         return NULL;
-    set_head(m, p);
-    uint8_t *at = m->bytes;
-    if (p->has_expiry)
-        at = copy(at, midge_slice_of(&p->expiry_s, EXPIRY_BYTES));
+    uint8_t *at = begin(m, p);
     at = copy(at, p->topic);
     at = copy(at, p->props);
     copy(at, p->payload);
@@ -59,15 +59,14 @@ struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_pa
 }
 
 /* Every part moves towards the front, first the foremost, so none is overwritten before it has moved. */
-struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t size, const struct midge_msg_parts *p,
+struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t size,
+                                  const struct midge_msg_parts *p,
                                   uint32_t (*pack)(struct midge_slice props, uint8_t *out))
 {
-    _Static_assert(MIDGE_MSG_HEADROOM >= sizeof(struct midge_msg) + EXPIRY_BYTES, "the head goes into the headroom");
+    _Static_assert(MIDGE_MSG_HEADROOM >= sizeof(struct midge_msg) + EXPIRY_BYTES,
+                   "the head goes into the headroom");
     struct midge_msg *m = block;
-    set_head(m, p);
-    uint8_t *at = m->bytes;
-    if (p->has_expiry)
-        at = copy(at, midge_slice_of(&p->expiry_s, EXPIRY_BYTES));
+    uint8_t *at = begin(m, p);
     memmove(at, p->topic.data, p->topic.len);
     at += p->topic.len;
     m->props_len = pack(p->props, at);
@@ -82,8 +81,9 @@ struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t siz
 
 void midge_msg_arrived(struct midge_msg *m, midge_ms age)
 {
-    m->arrived_s = (uint32_t)(age / 1000);
-    m->arrived_ms = age % 1000 & 0x3FF;
+    midge_ms s = age / 1000;
+    m->arrived_s = (uint32_t)s;
+    m->arrived_ms = (age - s * 1000) & 0x3FF;
 }
 
 void midge_msg_drop(struct midge_mem *mem, struct midge_msg *m)

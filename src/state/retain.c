@@ -75,14 +75,18 @@ static uint32_t first_difference(const struct key *k, struct midge_slice topic)
     return SAME;
 }
 
-/* The message that shares most with the key, or more exactly: that the key's bits lead to. */
-static struct midge_msg *nearest(void *tagged, const struct key *k)
+/* The message that the key's bits lead to; *bit: the first in which it differs from the key, or SAME. NULL:
+ * the tree is empty. */
+static struct midge_msg *nearest(const struct midge_retain *r, const struct key *k, uint32_t *bit)
 {
+    void *tagged = r->root;
     while (is_branch(tagged)) {
         struct branch *b = branch_of(tagged);
         tagged = b->side[bit_at(k, b->at)];
     }
-    return tagged;
+    struct midge_msg *msg = tagged;
+    *bit = msg ? first_difference(k, midge_msg_topic(msg)) : SAME;
+    return msg;
 }
 
 /* The place on the key's way that holds what agrees with it in all bits before `bit`. */
@@ -106,13 +110,11 @@ static struct midge_msg *lowest(void *tagged)
 /* The first message in byte order at the key, or behind it; with `after`, behind it only. */
 static struct midge_msg *seek(const struct midge_retain *r, const struct key *k, bool after)
 {
-    void *at = r->root;
-    if (!at)
-        return NULL;
-    struct midge_msg *near = nearest(at, k);
-    uint32_t bit = first_difference(k, midge_msg_topic(near));
-    if (bit == SAME && !after)
+    uint32_t bit;
+    struct midge_msg *near = nearest(r, k, &bit);
+    if (!near || (bit == SAME && !after))
         return near;
+    void *at = r->root;
     void *larger = NULL; /* the next subtree to the right of the way */
     while (is_branch(at) && branch_of(at)->at < bit) {
         struct branch *b = branch_of(at);
@@ -171,8 +173,8 @@ static bool insert(struct midge_retain *r, const struct key *k, uint32_t bit, st
 enum midge_err midge_retain_set(struct midge_retain *r, struct midge_msg *msg)
 {
     struct key k = key_of(midge_msg_topic(msg));
-    struct midge_msg *near = r->root ? nearest(r->root, &k) : NULL;
-    uint32_t bit = near ? first_difference(&k, midge_msg_topic(near)) : SAME;
+    uint32_t bit;
+    struct midge_msg *near = nearest(r, &k, &bit);
     if (bit != SAME && !insert(r, &k, bit, msg))
         return MIDGE_ERR_NO_MEMORY;
     take_in(r, msg);
@@ -183,8 +185,19 @@ enum midge_err midge_retain_set(struct midge_retain *r, struct midge_msg *msg)
     return MIDGE_OK;
 }
 
+struct midge_msg *midge_retain_get(const struct midge_retain *r, struct midge_slice topic)
+{
+    struct key k = key_of(topic);
+    uint32_t bit;
+    struct midge_msg *near = nearest(r, &k, &bit);
+    return bit == SAME ? near : NULL;
+}
+
 void midge_retain_remove(struct midge_retain *r, struct midge_slice topic)
 {
+    struct midge_msg *msg = midge_retain_get(r, topic);
+    if (!msg)
+        return;
     struct key k = key_of(topic);
     void **at = &r->root;
     void **above = NULL;
@@ -193,9 +206,6 @@ void midge_retain_remove(struct midge_retain *r, struct midge_slice topic)
         above = at;
         at = &b->side[bit_at(&k, b->at)];
     }
-    struct midge_msg *msg = *at;
-    if (!msg || !midge_slice_equal(midge_msg_topic(msg), topic))
-        return;
     if (above) {
         struct branch *b = branch_of(*above);
         *above = b->side[at == &b->side[0]]; /* the other side takes its place */
@@ -204,13 +214,6 @@ void midge_retain_remove(struct midge_retain *r, struct midge_slice topic)
         r->root = NULL;
     }
     let_go(r, msg);
-}
-
-struct midge_msg *midge_retain_get(const struct midge_retain *r, struct midge_slice topic)
-{
-    struct key k = key_of(topic);
-    struct midge_msg *near = r->root ? nearest(r->root, &k) : NULL;
-    return near && midge_slice_equal(midge_msg_topic(near), topic) ? near : NULL;
 }
 
 static struct midge_msg *following(const struct midge_retain *r, const struct midge_msg *msg)
@@ -245,13 +248,13 @@ static struct key up_to(struct midge_slice name, const uint8_t *end, struct midg
     return (struct key){ .head = midge_slice_of(name.data, (size_t)(end - name.data)), .tail = tail };
 }
 
-/* `name` has another level where the filter has `want`; `more`: the filter goes on after it. True: *k is the first topic
- * behind `name` that shares the levels before and may match. */
+/* `name` has another level where the filter has `want`; `more`: the filter goes on after it. True: *k is the
+ * first topic behind `name` that shares the levels before and may match. */
 static bool skip_to_level(struct midge_slice name, const uint8_t *level, struct midge_slice want, bool more,
                           struct key *k)
 {
     struct midge_slice rest = midge_slice_of(level, (size_t)(name.data + name.len - level));
-    struct midge_slice below = midge_slice_of(want.data, want.len + 1); /* with the "/" that follows in the filter */
+    struct midge_slice below = midge_slice_of(want.data, want.len + 1); /* with the "/" after it */
     *k = up_to(name, level, want);
     if (less(rest, want))
         return true;
@@ -273,8 +276,8 @@ static bool skip(const struct midge_filter *f, struct midge_slice name, struct k
     midge_levels_init(&has, name);
     for (uint16_t i = 0; i < f->levels && midge_levels_next(&wants, &want); i++) {
         if (!midge_levels_next(&has, &level)) {
-            *k = up_to(name, name.data + name.len, midge_slice_str("\x01")); /* the next one, whatever it is */
-            return true;
+            *k = up_to(name, name.data + name.len, midge_slice_str("\x01"));
+            return true; /* the next one, whatever it is */
         }
         if (midge_slice_equal(want, midge_slice_str("+")))
             plus_end = level.data + level.len;

@@ -15,7 +15,8 @@ static uint32_t new_serial(struct midge_subtree *t)
     return t->last_serial;
 }
 
-static struct midge_group *make(struct midge_subtree *t, struct midge_node *node, const struct midge_filter *f)
+static struct midge_group *make(struct midge_subtree *t, struct midge_node *node,
+                                const struct midge_filter *f)
 {
     struct midge_group *g = midge_mem_zalloc(t->mem, group_size(f->group.len), MIDGE_TAG_SUB);
     if (!g)
@@ -33,8 +34,8 @@ static bool is(const struct midge_group *g, const struct midge_filter *f)
     return g->multi == f->multi && midge_slice_equal(midge_slice_of(g->name, g->name_len), f->group);
 }
 
-struct midge_group *midge_group_at(struct midge_subtree *t, struct midge_node *node, const struct midge_filter *f,
-                                   bool create)
+struct midge_group *midge_group_at(struct midge_subtree *t, struct midge_node *node,
+                                   const struct midge_filter *f, bool create)
 {
     struct midge_group **at = &node->groups;
     while (*at && !is(*at, f) && !(f->multi && !(*at)->multi))

@@ -27,7 +27,8 @@ static bool is_plus(struct midge_slice level)
     return level.len == 1 && level.data[0] == '+';
 }
 
-static struct midge_node *new_node(struct midge_subtree *t, struct midge_node *parent, struct midge_slice level)
+static struct midge_node *new_node(struct midge_subtree *t, struct midge_node *parent,
+                                   struct midge_slice level)
 {
     struct midge_node *node = midge_mem_zalloc(t->mem, node_size(level.len), MIDGE_TAG_SUB);
     if (!node)
@@ -78,8 +79,8 @@ static struct midge_node *child(const struct midge_subtree *t, const struct midg
     return n ? MIDGE_CONTAINER(struct midge_node, by_level, n) : NULL;
 }
 
-static struct midge_node *add_child(struct midge_subtree *t, struct midge_node *parent, struct midge_slice level,
-                                    uint32_t level_hash)
+static struct midge_node *add_child(struct midge_subtree *t, struct midge_node *parent,
+                                    struct midge_slice level, uint32_t level_hash)
 {
     struct midge_node *node = new_node(t, parent, level);
     if (!node)
@@ -147,7 +148,8 @@ static struct midge_link **list_of(struct midge_node *node, bool multi)
 }
 
 /* Where a subscription to this filter hangs. */
-static struct midge_link *places(struct midge_subtree *t, struct midge_node *node, const struct midge_filter *f)
+static struct midge_link *places(struct midge_subtree *t, struct midge_node *node,
+                                 const struct midge_filter *f)
 {
     if (!f->group.data)
         return *list_of(node, f->multi);
@@ -162,7 +164,8 @@ static const struct midge_link *head_of(const struct midge_sub *sub)
     return *list_of(sub->node, sub->multi);
 }
 
-struct midge_sub *midge_subtree_find(struct midge_subtree *t, struct midge_session *s, const struct midge_filter *f)
+struct midge_sub *midge_subtree_find(struct midge_subtree *t, struct midge_session *s,
+                                     const struct midge_filter *f)
 {
     struct midge_node *node = walk(t, f, false);
     struct midge_link *head = node ? places(t, node, f) : NULL;
@@ -180,7 +183,8 @@ struct midge_sub *midge_subtree_find(struct midge_subtree *t, struct midge_sessi
 }
 
 /* Hangs the subscription on its group or node; false: no memory. */
-static bool hang(struct midge_subtree *t, struct midge_sub *sub, struct midge_node *node, const struct midge_filter *f)
+static bool hang(struct midge_subtree *t, struct midge_sub *sub, struct midge_node *node,
+                 const struct midge_filter *f)
 {
     if (MIDGE_SHARED && f->group.data) {
         struct midge_group *g = midge_group_at(t, node, f, true);
@@ -193,7 +197,8 @@ static bool hang(struct midge_subtree *t, struct midge_sub *sub, struct midge_no
     return true;
 }
 
-struct midge_sub *midge_subtree_add(struct midge_subtree *t, struct midge_session *s, const struct midge_filter *f)
+struct midge_sub *midge_subtree_add(struct midge_subtree *t, struct midge_session *s,
+                                    const struct midge_filter *f)
 {
     struct midge_sub *sub = midge_mem_zalloc(t->mem, sizeof *sub, MIDGE_TAG_SUB);
     struct midge_node *node = sub ? walk(t, f, true) : NULL;
@@ -251,8 +256,8 @@ struct walker {
     struct midge_node *node;
     const uint8_t *start; /* of the topic */
     const uint8_t *end;
-    const uint8_t *at;    /* the next level; NULL after the last */
-    bool dollar;          /* the topic begins with "$" */
+    const uint8_t *at; /* the next level; NULL after the last */
+    bool dollar;       /* the topic begins with "$" */
 };
 
 static bool wildcards_ok(const struct walker *w)
@@ -334,14 +339,21 @@ static bool tell_here(const struct walker *w, const struct midge_matcher *m)
 {
     bool multi = wildcards_ok(w);
     bool exact = !w->at;
-    return tell_subs(multi ? w->node->multi : NULL, m) && tell_subs(exact ? w->node->exact : NULL, m)
-           && tell_groups(w->node->groups, multi, exact, m);
+    return (!multi || tell_subs(w->node->multi, m)) && (!exact || tell_subs(w->node->exact, m)) &&
+           tell_groups(w->node->groups, multi, exact, m);
 }
 
-bool midge_subtree_match(const struct midge_subtree *t, struct midge_slice topic, const struct midge_matcher *m)
+bool midge_subtree_match(const struct midge_subtree *t, struct midge_slice topic,
+                         const struct midge_matcher *m)
 {
-    struct walker w = { .tree = t, .node = t->root, .start = topic.data, .end = topic.data + topic.len,
-                        .at = topic.data, .dollar = topic.data[0] == '$' };
+    struct walker w = {
+        .tree = t,
+        .node = t->root,
+        .start = topic.data,
+        .end = topic.data + topic.len,
+        .at = topic.data,
+        .dollar = topic.data[0] == '$',
+    };
     for (;;) {
         if (!tell_here(&w, m))
             return false;
@@ -356,41 +368,39 @@ bool midge_subtree_match(const struct midge_subtree *t, struct midge_slice topic
 
 /* ---- the filter again --------------------------------------------------------------------------------- */
 
-/* Copies `text` so that it ends at out[end]; what lies past `room` is left out. Returns where it begins. */
-static uint32_t put_before(uint8_t *out, uint32_t room, uint32_t end, struct midge_slice text)
+/* Copies n bytes so that they end at out[end], as far as there is room; returns where they begin. */
+static uint32_t put_before(uint8_t *out, uint32_t room, uint32_t end, const uint8_t *from, uint32_t n)
 {
-    uint32_t at = end - text.len;
-    if (at < room && text.len > 0)
-        memcpy(out + at, text.data, room - at < text.len ? room - at : text.len);
+    uint32_t at = end - n;
+    if (at < room && n > 0)
+        memcpy(out + at, from, room - at < n ? room - at : n);
     return at;
 }
 
-static uint32_t path_len(const struct midge_node *node)
-{
-    uint32_t len = 0;
-    for (; node->parent; node = node->parent)
-        len += node->len + (node->parent->parent ? 1u : 0u);
-    return len;
-}
-
+/* Each level is taken with a "/" before it: "$share/g" "/a" "/+" "/#". Without a share the first "/" falls
+ * before the text: at an index past any room. */
 uint32_t midge_sub_filter(const struct midge_sub *sub, uint8_t *out, uint32_t room)
 {
+    static const uint8_t text[] = "$share/#";
+    const uint8_t *slash = text + 6;
+    const uint8_t *hash = text + 7;
     const struct midge_group *g = sub->shared ? sub->group : NULL;
     const struct midge_node *node = g ? g->node : sub->node;
-    struct midge_slice slash = midge_slice_str("/");
-    struct midge_slice share = midge_slice_str(g ? "$share/" : "");
-    struct midge_slice hash = midge_slice_str(!sub->multi ? "" : node->parent ? "/#" : "#");
-    uint32_t len = share.len + (g ? g->name_len + slash.len : 0) + path_len(node) + hash.len;
-    uint32_t at = put_before(out, room, len, hash);
+    uint32_t len = (g ? 7u + g->name_len : UINT32_MAX) + (sub->multi ? 2 : 0);
+    for (const struct midge_node *n = node; n->parent; n = n->parent)
+        len += 1u + n->len;
+    uint32_t at = len;
+    if (sub->multi) {
+        at = put_before(out, room, at, hash, 1);
+        at = put_before(out, room, at, slash, 1);
+    }
     for (; node->parent; node = node->parent) {
-        at = put_before(out, room, at, level_of(node));
-        if (node->parent->parent)
-            at = put_before(out, room, at, slash);
+        at = put_before(out, room, at, node->level, node->len);
+        at = put_before(out, room, at, slash, 1);
     }
     if (g) {
-        at = put_before(out, room, at, slash);
-        at = put_before(out, room, at, midge_slice_of(g->name, g->name_len));
-        put_before(out, room, at, share);
+        at = put_before(out, room, at, g->name, g->name_len);
+        put_before(out, room, at, text, 7);
     }
     return len;
 }

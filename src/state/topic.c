@@ -32,9 +32,9 @@ static uint32_t count(struct midge_slice text, uint8_t byte)
 
 bool midge_topic_valid(struct midge_slice name, uint16_t max_levels)
 {
-    return name.len > 0 /* [MQTT-4.7.3-1] */
-           && count(name, '+') == 0 && count(name, '#') == 0 /* [MQTT-3.3.2-2] [MQTT-4.7.1-1] */
-           && count(name, '/') < max_levels;
+    if (name.len == 0 || count(name, '+') > 0 || count(name, '#') > 0)
+        return false; /* [MQTT-4.7.3-1] [MQTT-3.3.2-2] [MQTT-4.7.1-1] */
+    return count(name, '/') < max_levels;
 }
 
 /* Cuts "$share/<group>/" off; false when that is malformed. */

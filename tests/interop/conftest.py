@@ -31,7 +31,7 @@ class Broker:
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        self.port = int(self.wait_line(r"listens on .*?:(\d+)").group(1))
+        self.port = int(self.wait_line(r"listens on [^ ,;]+:(\d+)").group(1))
 
     def _read(self):
         for line in self.process.stdout:

@@ -82,9 +82,8 @@ def pub(broker, version):
     return run
 
 
-def v5_only(version):
-    if version != "mqttv5":
-        pytest.skip("needs MQTT 5.0")
+v5_only = pytest.mark.parametrize("version", ["mqttv5"], indirect=True)
+since_311 = pytest.mark.parametrize("version", ["mqttv311", "mqttv5"], indirect=True)
 
 
 def test_the_first_thing_that_people_try(sub, pub):
@@ -139,19 +138,22 @@ def test_retained_only_and_none(sub, pub, name):
     pub("-t", name, "-r", "-n", "-q", "1")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
-def test_a_will(sub, pub, name, how):
-    watcher = sub("-t", name + "/#", "-v", "-q", "2")
-    mortal = sub("-t", name, "--will-topic", name + "/will", "--will-payload", "bye", "--will-qos", "2", "--will-retain")
-    mortal.end(how)
-    pub("-t", name + "/end", "-m", "end", "-q", "2")
-    last = [f"{name}/end end"]
-    if how == signal.SIGKILL:
-        # the broker may see the end of the connection after the next client's message
-        assert sorted(watcher.wait_lines(2)) == sorted([f"{name}/will bye"] + last)
-        pub("-t", name + "/will", "-r", "-n", "-q", "1")
-    else:
-        assert watcher.wait_lines(1) == last
+def test_a_will_of_a_killed_client(sub, pub, name):
+    watcher = sub("-t", name, "-v", "-q", "2")
+    mortal = sub("-t", "x", "--will-topic", name, "--will-payload", "bye", "--will-qos", "2", "--will-retain")
+    mortal.end(signal.SIGKILL)
+    assert watcher.wait_lines(1) == [f"{name} bye"]
+    late = sub("-t", name, "-F", "%r %p")
+    assert late.wait_lines(1) == ["1 bye"]
+    pub("-t", name, "-r", "-n", "-q", "1")
+
+
+def test_a_will_of_a_client_that_leaves(sub, pub, name, version):
+    watcher = sub("-t", name + "/#", "-v", "-q", "1")
+    sub("-t", "x", "--will-topic", name + "/will", "--will-payload", "bye", "--will-qos", "1").end(signal.SIGTERM)
+    pub("-t", name + "/end", "-m", "end", "-q", "1")
+    bye = [f"{name}/will bye"] if version == "mqttv5" else []  # mosquitto_sub leaves with 0x04 there: the will is sent
+    assert watcher.wait_lines(len(bye) + 1) == bye + [f"{name}/end end"]
 
 
 def test_a_session_is_kept(sub, pub, name, version):
@@ -186,8 +188,8 @@ def test_ipv6(start_broker, version, name):
     s.end()
 
 
+@v5_only
 def test_properties(sub, pub, name, version):
-    v5_only(version)
     s = sub("-t", name, "-q", "1", "-F", "%p|%C|%R|%D|%F|%P")
     pub("-t", name, "-q", "1", "-m", "m", "-D", "publish", "content-type", "text/plain", "-D", "publish", "response-topic",
         "re/ply", "-D", "publish", "correlation-data", "abc", "-D", "publish", "payload-format-indicator", "1", "-D",
@@ -195,30 +197,30 @@ def test_properties(sub, pub, name, version):
     assert s.wait_lines(1) == ["m|text/plain|re/ply|abc|1|b:2 a:1"]
 
 
+@v5_only
 def test_message_expiry(sub, pub, name, version):
-    v5_only(version)
     pub("-t", name, "-q", "1", "-m", "m", "-r", "-D", "publish", "message-expiry-interval", "1000")
     [left] = sub("-t", name, "-q", "1", "-F", "%E").wait_lines(1)
     assert 0 < int(left) <= 1000
     pub("-t", name, "-q", "1", "-n", "-r")
 
 
+@v5_only
 def test_subscription_identifier(sub, pub, name, version):
-    v5_only(version)
     s = sub("-t", name, "-q", "1", "-D", "subscribe", "subscription-identifier", "42", "-F", "%S %p")
     pub("-t", name, "-q", "1", "-m", "m")
     assert s.wait_lines(1) == ["42 m"]
 
 
+@v5_only
 def test_alias_of_a_publisher(sub, pub, name, version):
-    v5_only(version)
     s = sub("-t", name, "-q", "1")
     pub("-t", name, "-q", "1", "-D", "publish", "topic-alias", "1", "-l", stdin=b"one\ntwo\nthree\n")
     assert s.wait_lines(3) == ["one", "two", "three"]
 
 
+@v5_only
 def test_will_with_delay_and_properties(sub, name, version):
-    v5_only(version)
     watcher = sub("-t", name + "/will", "-q", "1", "-F", "%p %C %P")
     mortal = sub("-t", name, "-x", "60", "-i", name[-20:], "-c", "--will-topic", name + "/will", "--will-payload", "bye",
                  "--will-qos", "1", "-D", "will", "will-delay-interval", "1", "-D", "will", "content-type", "t", "-D", "will",
@@ -227,16 +229,16 @@ def test_will_with_delay_and_properties(sub, name, version):
     assert watcher.wait_lines(1) == ["bye t k:v"]
 
 
-def test_refused_aloud(broker, version, name):
-    """A filter that is no filter: mosquitto_sub refuses itself, so an over-deep one."""
+@since_311  # 3.1 has no way to refuse a filter
+def test_a_filter_is_refused(broker, version):
     deep = "/".join("x" * 201)
-    done = subprocess.run(["mosquitto_sub", "-h", broker.host, "-p", str(broker.port), "-V", version, "-t", deep, "-E"],
+    done = subprocess.run(["mosquitto_sub", "-h", broker.host, "-p", str(broker.port), "-V", version, "-t", deep],
                           capture_output=True, timeout=TIMEOUT_S, check=False)
-    assert b"denied" in done.stderr or done.returncode != 0
+    assert b"All subscription requests were denied" in done.stderr
 
 
+@v5_only
 def test_request_and_response(broker, version, name):
-    v5_only(version)
     responder = Sub(broker, version, "-t", name + "/request", "-F", "%R %p")
     rr = subprocess.Popen(["mosquitto_rr", "-h", broker.host, "-p", str(broker.port), "-V", version, "-t", name + "/request",
                            "-e", name + "/response", "-m", "question", "-q", "1"], stdout=subprocess.PIPE)

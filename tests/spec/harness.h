@@ -294,7 +294,7 @@ void unsubscribe_at(struct place at, struct peer *p, const char *filter);
 void publish_at(struct place at, struct peer *p, const char *topic, const char *payload, uint8_t qos, bool retain);
 #define publish(p, topic, payload, qos) publish_at(HERE, p, topic, payload, qos, false)
 #define publish_retained(p, topic, payload, qos) publish_at(HERE, p, topic, payload, qos, true)
-/* PUBLISH with this content comes next, and is acknowledged up to the end. */
+/* PUBLISH with this content comes next, and is acknowledged up to the end; its PUBREL may come behind other packets. */
 struct packet take_publish_at(struct place at, struct peer *p, const char *topic, const char *payload, uint8_t qos);
 #define take_publish(p, topic, payload, qos) take_publish_at(HERE, p, topic, payload, qos)
 

@@ -40,7 +40,8 @@ static void refuse_flags(const struct form *f)
         const uint8_t first = (uint8_t)((f->first & 0xF0) | flags);
         if (first == f->first)
             continue;
-    XX, f->body5);
+        struct peer *p = connect_with_method();
+        send_body(p, first, f->body5);
         expect_disconnect(p, 0x81);
         if (!f->body3)
             continue;

@@ -295,8 +295,8 @@ TEST(takeover_lets_a_packet_that_was_begun_come_to_its_end)
 
     uint8_t rest[1000];
     const size_t left = midge_pull(conn_of(old), rest, sizeof rest, now);
-    CHECK(left > 3 + 5 + 500 + 2 - n); /* the rest of PUBLISH: its last bytes, then DISCONNECT */
-    const uint8_t *end = rest + 2 + 1 + 1 + 2 + 3 + 1 + 500 - n;
+    CHECK(left > 509 - n);
+    const uint8_t *end = rest + 509 - n; /* of PUBLISH: header 3, topic 3, id 2, properties 1, payload 500 */
     CHECK_EQ(end[-1], 'x');
     CHECK_EQ(end[0], 0xE0);
     CHECK_EQ(end[2], 0x8E);
@@ -308,10 +308,12 @@ TEST(takeover_lets_a_packet_that_was_begun_come_to_its_end)
 SPEC("MQTT-4.1.0-2", "MQTT-3.1.2-23")
 TEST(a_session_is_there_up_to_its_expiry_and_gone_after_with_its_memory)
 {
-    start();
     connect5("p");
+    struct peer *a = stay("b", 0); /* makes the first tables, which stay */
+    subscribe(a, "some/topic", 1);
+    leave(a);
     const size_t before = memory_used();
-    struct peer *a = stay("a", 2);
+    a = stay("a", 2);
     subscribe(a, "some/topic", 1);
     drop(a);
     advance(1999);
@@ -378,6 +380,7 @@ TEST(no_connected_session_is_put_out_when_memory_runs_short)
             break;
     }
     CHECK(!is_closed(a) && !is_closed(b));
+    read_all(p);
     drop(p);
     resume(a);
     while (unread(a)) {
@@ -547,15 +550,20 @@ static void resend_after_reconnect(uint8_t version)
     }
     drop(a);
     a = connect_as(&hello);
-    for (int i = 0; i < 15; i++) {
-        const struct packet pk = expect_publish(a, "t", format("%d", i));
+    int next_publish = 0, next_pubrel = 15; /* each kind in its order */
+    while (unread(a)) {
+        const struct packet pk = expect_packet(a, PK_ANY);
+        if (pk.type == PK_PUBREL) {
+            CHECK_EQ(pk.pid, pid[next_pubrel++]);
+            continue;
+        }
+        CHECK_STR(pk.payload, format("%d", next_publish));
         CHECK(pk.dup);
-        CHECK_EQ(pk.pid, pid[i]);
-        CHECK_EQ(pk.qos, i < 10 ? 1 : 2);
+        CHECK_EQ(pk.qos, next_publish < 10 ? 1 : 2);
+        CHECK_EQ(pk.pid, pid[next_publish++]);
     }
-    for (int i = 15; i < 18; i++)
-        expect_ack(a, PK_PUBREL, pid[i], 0);
-    expect_nothing(a);
+    CHECK_EQ(next_publish, 15);
+    CHECK_EQ(next_pubrel, 18);
     for (int i = 0; i < 10; i++)
         send_ack(a, PK_PUBACK, pid[i], 0);
     for (int i = 10; i < 15; i++) {

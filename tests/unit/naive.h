@@ -1,4 +1,4 @@
-/* naive.h - topic matching as the standard tells it, on strings, level by level: the model for what is fast. */
+/* naive.h - topic matching as the standard tells it, on strings, level by level: a model for the fast one. */
 #ifndef MIDGE_TESTS_NAIVE_H
 #define MIDGE_TESTS_NAIVE_H
 

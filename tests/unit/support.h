@@ -83,7 +83,8 @@ static inline void *heap_resize(void *user, void *p, size_t old, size_t n)
 static inline void heap_open(struct heap *h)
 {
     *h = (struct heap){ .countdown = -1 };
-    h->memory = (struct midge_memory){ .user = h, .alloc = heap_alloc, .free = heap_free, .resize = heap_resize };
+    h->memory =
+        (struct midge_memory){ .user = h, .alloc = heap_alloc, .free = heap_free, .resize = heap_resize };
     midge_mem_init(&h->mem, &h->memory, SIZE_MAX, 0);
 }
 

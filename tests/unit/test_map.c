@@ -217,7 +217,8 @@ static void the_hash_is_half_siphash(void **state)
     uint8_t in[16];
     for (uint8_t i = 0; i < sizeof in; i++)
         in[i] = i;
-    static const uint32_t want[] = { 0x5814C896, 0xE7E864CA, 0xBC4B0E30, 0x01539939, 0x7E059EA6, 0x88E3D89B, 0xA0080B65, 0x9D38D9D6, 0x577999B1 };
+    static const uint32_t want[] = { 0x5814C896, 0xE7E864CA, 0xBC4B0E30, 0x01539939, 0x7E059EA6,
+                                     0x88E3D89B, 0xA0080B65, 0x9D38D9D6, 0x577999B1 };
     for (uint32_t len = 0; len < COUNT(want); len++)
         assert_int_equal(midge_map_hash_key(&m, midge_slice_of(in, len)), want[len]);
     heap_close(&h);

@@ -60,9 +60,10 @@ static void the_limit_is_never_passed_and_may_be_reached(void **state)
 static void the_reserve_is_for_what_keeps_the_broker_answering(void **state)
 {
     (void)state;
-    static const enum midge_tag may[] = { MIDGE_TAG_BROKER, MIDGE_TAG_CONN, MIDGE_TAG_CONTROL, MIDGE_TAG_FRAME,
-                                          MIDGE_TAG_SESSION };
-    static const enum midge_tag may_not[] = { MIDGE_TAG_SUB, MIDGE_TAG_QUEUE, MIDGE_TAG_MSG, MIDGE_TAG_RETAIN };
+    static const enum midge_tag may[] = { MIDGE_TAG_BROKER, MIDGE_TAG_CONN, MIDGE_TAG_CONTROL,
+                                          MIDGE_TAG_FRAME, MIDGE_TAG_SESSION };
+    static const enum midge_tag may_not[] = { MIDGE_TAG_SUB, MIDGE_TAG_QUEUE, MIDGE_TAG_MSG,
+                                              MIDGE_TAG_RETAIN };
     struct heap h;
     heap_open(&h);
     midge_mem_init(&h.mem, &h.memory, 100, 30);

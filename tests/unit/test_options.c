@@ -31,6 +31,7 @@ static void nothing_means_loopback_on_1883(void **state)
     assert_true(parse(&o, ""));
     assert_int_equal(o.port, 1883);
     assert_int_equal(o.address_count, 0);
+    assert_int_equal(o.sys_interval_s, 10);
     assert_false(o.verbose || o.daemonise);
     assert_int_equal(o.then, OPTIONS_SERVE);
 }
@@ -62,6 +63,8 @@ static void addresses_add_up_and_the_last_port_counts(void **state)
     assert_int_equal(o.address_count, 2);
     assert_string_equal(o.addresses[1], "host");
     assert_int_equal(o.port, 0);
+    assert_true(parse(&o, "--sys-interval=0"));
+    assert_int_equal(o.sys_interval_s, 0);
     assert_false(parse(&o, "-aa -ab -ac -ad -ae -af -ag -ah -ai -aj -ak -al -am -an -ao -ap -aq"));
     assert_string_equal(why, "option '--address' cannot be 'q': 16 addresses are the most");
 }
@@ -101,6 +104,8 @@ static void each_mistake_has_its_line(void **state)
         { "-p", "option '--port' needs a value: --port PORT" },
         { "-v --port", "option '--port' needs a value: --port PORT" },
         { "--verbose=1", "option '--verbose' takes no value, '1' is too much" },
+        { "--sys-interval 86401", "option '--sys-interval' cannot be '86401': a number of seconds up to "
+                                  "86400, 0 for no $SYS topics" },
         { "--address=",
           "option '--address' cannot be '': give an address, a host name, or * for every address" },
     };
@@ -121,8 +126,13 @@ static void each_mistake_has_its_line(void **state)
 static void help_has_a_line_for_each(void **state)
 {
     (void)state;
-    static const char *const names[] = { "--port PORT", "--address ADDRESS", "--verbose", "--daemon",
-                                         "--help",      "--version" };
+    static const char *const names[] = { "--sys-interval SECONDS",
+                                         "--port PORT",
+                                         "--address ADDRESS",
+                                         "--verbose",
+                                         "--daemon",
+                                         "--help",
+                                         "--version" };
     char help[2048];
     options_help(help, sizeof help);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

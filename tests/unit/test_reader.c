@@ -3,9 +3,9 @@
 
 #include "base/reader.h"
 
-#define RD(r, ...)                                                                                                   \
-    static const uint8_t bytes_of_##r[] = { __VA_ARGS__ };                                                           \
-    struct midge_rd r;                                                                                               \
+#define RD(r, ...)                                                                                           \
+    static const uint8_t bytes_of_##r[] = { __VA_ARGS__ };                                                   \
+    struct midge_rd r;                                                                                       \
     midge_rd_init(&r, midge_slice_of(bytes_of_##r, sizeof bytes_of_##r))
 
 static void numbers_are_read_big_end_first(void **state)

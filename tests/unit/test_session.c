@@ -3,7 +3,7 @@
 
 #include "state/session.h"
 
-_Static_assert(sizeof(void *) != 4 || offsetof(struct midge_session, client_id) == 49, "the header's promise");
+_Static_assert(sizeof(void *) != 4 || offsetof(struct midge_session, client_id) == 49, "header's promise");
 
 struct world {
     struct heap heap;

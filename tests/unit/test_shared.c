@@ -120,8 +120,8 @@ static void a_round_names_each_member_once(void **state)
 static void groups_differ_by_name_filter_and_hash(void **state)
 {
     struct world *w = *state;
-    static const char *const texts[MEMBERS] = { "$share/g/a", "$share/h/a", "$share/g/a/#", "$share/g/a/b",
-                                                "$share/gg/a/#", "$share/h/a/#" };
+    static const char *const texts[MEMBERS] = { "$share/g/a",   "$share/h/a",    "$share/g/a/#",
+                                                "$share/g/a/b", "$share/gg/a/#", "$share/h/a/#" };
     struct midge_group *groups[MEMBERS];
     for (int i = 0; i < MEMBERS; i++)
         groups[i] = join(w, i, texts[i]);

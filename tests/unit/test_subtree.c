@@ -121,7 +121,7 @@ static bool found_group(const struct found *f, const struct midge_group *group)
     return times == 1;
 }
 
-/* ---- tests ----------------------------------------------------------------------------------------------- */
+/* ---- tests -------------------------------------------------------------------------------------------- */
 
 static void a_subscription_is_found_by_its_session_and_filter_alone(void **state)
 {
@@ -189,8 +189,9 @@ static void groups_are_passed_over_when_nobody_asks_for_them(void **state)
 static void a_filter_is_written_back(void **state)
 {
     struct world *w = *state;
-    static const char *const filters[] = { "#", "+", "/", "/#", "a", "a/#", "a//b", "+/+/#", "$share/g/#",
-                                           "$share/group/a/+/b/#", "$share/g//", "$SYS/#", "long-level-name/x" };
+    static const char *const filters[] = { "#",      "+",          "/",          "/#",     "a",      "a/#",
+                                           "a//b",   "+/+/#",      "$share/g/#", "$SYS/#", "long-level-nam/x",
+                                           "$share/group/a/+/b/#", "$share/g//" };
     for (size_t i = 0; i < COUNT(filters); i++) {
         struct midge_sub *sub = add(w, 0, filters[i]);
         uint32_t len = (uint32_t)strlen(filters[i]);
@@ -224,7 +225,7 @@ static void a_filter_may_be_as_deep_as_it_likes(void **state)
     drop(w, 1, plus);
 }
 
-/* ---- against the list ------------------------------------------------------------------------------------ */
+/* ---- against the list --------------------------------------------------------------------------------- */
 
 struct listed {
     char text[TEXT_MAX]; /* "" = none */

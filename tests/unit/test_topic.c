@@ -43,9 +43,11 @@ static void a_topic_name_has_at_most_so_many_levels(void **state)
 static void wildcards_stand_alone_in_their_level_and_hash_last(void **state)
 {
     (void)state;
-    static const char *const good[] = { "#", "+", "+/+", "+/tennis/#", "sport/#", "/+", "+/", "/#", "a//b", "+/#" };
-    static const char *const bad[] = { "", "a+", "+a", "a#", "#a", "##", "#/", "#/a", "a/#/b", "a/b#", "++", "a/++/b",
-                                       "sport+", "sport/tennis#", "+#", "#+", "/a#" };
+    static const char *const good[] = { "#",  "+",  "+/+", "+/tennis/#", "sport/#",
+                                        "/+", "+/", "/#",  "a//b",       "+/#" };
+    static const char *const bad[] = { "",    "a+",    "+a",   "a#", "#a",     "##",     "#/",
+                                       "#/a", "a/#/b", "a/b#", "++", "a/++/b", "sport+", "sport/tennis#",
+                                       "+#",  "#+",    "/a#" };
     struct midge_filter f;
     for (size_t i = 0; i < COUNT(good); i++)
         assert_int_equal(parse(good[i], &f), MIDGE_RC_SUCCESS);
@@ -92,8 +94,8 @@ static void a_filter_is_taken_apart(void **state)
 static void a_share_needs_a_plain_name_and_a_filter(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "$share/", "$share//a", "$share/g", "$share/g/", "$share/+/a", "$share/#/a",
-                                       "$share/g+/a", "$share/g/a#", "$share/#" };
+    static const char *const bad[] = { "$share/",    "$share//a",   "$share/g",    "$share/g/", "$share/+/a",
+                                       "$share/#/a", "$share/g+/a", "$share/g/a#", "$share/#" };
     struct midge_filter f;
     for (size_t i = 0; i < COUNT(bad); i++)
         assert_int_equal(parse(bad[i], &f), MIDGE_RC_TOPIC_FILTER_INVALID);
@@ -103,7 +105,8 @@ static void without_shares_dollar_share_is_a_level(void **state)
 {
     (void)state;
     struct midge_filter f;
-    assert_int_equal(midge_filter_parse(midge_slice_str("$share/g/a"), false, LEVELS_MAX, &f), MIDGE_RC_SUCCESS);
+    assert_int_equal(midge_filter_parse(midge_slice_str("$share/g/a"), false, LEVELS_MAX, &f),
+                     MIDGE_RC_SUCCESS);
     assert_null(f.group.data);
     assert_int_equal(f.levels, 3);
 }
@@ -154,7 +157,9 @@ static void levels_are_walked(void **state)
     static const struct {
         const char *text;
         const char *level[5];
-    } cases[] = { { "", { "" } }, { "a", { "a" } }, { "/", { "", "" } }, { "a//bc/", { "a", "", "bc", "" } } };
+    } cases[] = {
+        { "", { "" } }, { "a", { "a" } }, { "/", { "", "" } }, { "a//bc/", { "a", "", "bc", "" } }
+    };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct midge_levels l;
         struct midge_slice level;

@@ -62,8 +62,9 @@ static void every_sequence_of_three_bytes_that_a_lead_can_begin(void **state)
 static void sequences_of_four_bytes_at_every_edge(void **state)
 {
     (void)state;
-    static const uint8_t edge[] = { 0x00, 0x01, 0x7F, 0x80, 0x81, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2,
-                                    0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF };
+    static const uint8_t edge[] = { 0x00, 0x01, 0x7F, 0x80, 0x81, 0x8F, 0x90, 0x9F, 0xA0,
+                                    0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED,
+                                    0xEE, 0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xFF };
     enum { N = COUNT(edge) };
     for (uint32_t v = 0; v < N * N * N * N; v++) {
         uint8_t p[4] = { edge[v % N], edge[v / N % N], edge[v / N / N % N], edge[v / N / N / N] };
@@ -75,8 +76,10 @@ static void sequences_of_four_bytes_at_every_edge(void **state)
 static void whatever_stands_anywhere_in_a_text(void **state)
 {
     (void)state;
-    static const char *const things[] = { "\xFF", "\x80", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x9A\x80", "\xC3",
-                                          "\xED\xA0\x80", "\xEF\xBB\xBF", "\xE2\x82" };
+    static const char *const things[] = {
+        "\xFF", "\x80",         "\xC3\xA9",     "\xE2\x82\xAC", "\xF0\x9F\x9A\x80",
+        "\xC3", "\xED\xA0\x80", "\xEF\xBB\xBF", "\xE2\x82"
+    };
     uint8_t text[64];
     for (size_t len = 0; len < 40; len++) {
         for (size_t at = 0; at <= len; at++) {

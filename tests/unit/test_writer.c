@@ -4,9 +4,9 @@
 #include "base/reader.h"
 #include "base/writer.h"
 
-static const uint8_t expected[] = { 0xAA, 0x01, 0x02, 0xDE, 0xAD, 0xBE, 0xEF, 0x80, 0x01, 0x00, 0x05, 'h',
-                                    'e',  'l',  'l',  'o',  0x00, 0x00, 'r',  'a',  'w',  0xFF, 0xFF, 0xFF,
-                                    0x7F, 0x55 };
+static const uint8_t expected[] = { 0xAA, 0x01, 0x02, 0xDE, 0xAD, 0xBE, 0xEF, 0x80, 0x01,
+                                    0x00, 0x05, 'h',  'e',  'l',  'l',  'o',  0x00, 0x00,
+                                    'r',  'a',  'w',  0xFF, 0xFF, 0xFF, 0x7F, 0x55 };
 
 static void write_all(struct midge_wr *w)
 {
@@ -75,8 +75,8 @@ static void a_packet_written_piece_by_piece_is_the_packet(void **state)
 static void variable_byte_integers_are_written_in_their_shortest_form(void **state)
 {
     (void)state;
-    static const uint32_t values[] = { 0,       1,       127,     128,      129,      16382,    16383,
-                                       16384,   2097151, 2097152, 99999999, 268435454, 268435455 };
+    static const uint32_t values[] = { 0,     1,       127,     128,      129,       16382,    16383,
+                                       16384, 2097151, 2097152, 99999999, 268435454, 268435455 };
     for (size_t i = 0; i < COUNT(values); i++) {
         uint8_t out[8];
         struct midge_wr w;
