@@ -31,24 +31,24 @@ enum midge_client_event_kind {
     MIDGE_CLIENT_REFUSED,      /* CONNACK with `reason`; `session` is set, a DISCONNECTED follows */
     MIDGE_CLIENT_DISCONNECTED, /* told in midge_client_lost: `reason`, `by_server`; once for each connect */
     MIDGE_CLIENT_PUBLISHED,    /* `token` is done: QoS 0 was pulled, QoS 1 and 2 acknowledged with `reason` */
-    MIDGE_CLIENT_DROPPED,      /* `token` (of a publish, subscribe or unsubscribe) is given up, `reason` says why: the
+    MIDGE_CLIENT_DROPPED, /* `token` (of a publish, subscribe or unsubscribe) is given up, `reason` says why: the
                                   server's limits 0x95, 0x9A, 0x9B; expired 0x83; else 0x80: the session or, for
                                   requests and half-sent QoS 0 messages, the connection ended */
     MIDGE_CLIENT_SUBSCRIBED,   /* `token`, `codes`: one a filter, granted QoS or failure >= 0x80 */
     MIDGE_CLIENT_UNSUBSCRIBED, /* `token`, `codes`: one a filter; none on 3.x */
-    MIDGE_CLIENT_AUTH          /* AUTH with `reason` 0x18 (answer with midge_client_auth) or 0x00 (done), `auth_data` */
+    MIDGE_CLIENT_AUTH /* AUTH with `reason` 0x18 (answer with midge_client_auth) or 0x00 (done), `auth_data` */
 };
 
 /* What CONNACK said. */
 struct midge_client_session {
     bool session_present;
-    uint8_t maximum_qos;          /* 2 unless the server said less */
+    uint8_t maximum_qos;                              /* 2 unless the server said less */
     bool retain, wildcards, subscription_ids, shared; /* what the server serves */
-    uint16_t keepalive_s;         /* in force: the server's if it gave one */
+    uint16_t keepalive_s;                             /* in force: the server's if it gave one */
     uint16_t receive_maximum;
     uint16_t topic_alias_maximum;
-    uint32_t maximum_packet_size; /* 0 = no limit */
-    uint32_t session_expiry_s;    /* in force: the server's if it gave one */
+    uint32_t maximum_packet_size;   /* 0 = no limit */
+    uint32_t session_expiry_s;      /* in force: the server's if it gave one */
     struct midge_slice assigned_id; /* len 0: none. For later connects, if the session is to be found again */
     struct midge_slice response_info;
 };
@@ -57,7 +57,7 @@ struct midge_client_session {
 struct midge_client_event {
     enum midge_client_event_kind kind;
     uint8_t reason;
-    bool by_server;               /* DISCONNECTED: the server said so in CONNACK or DISCONNECT */
+    bool by_server; /* DISCONNECTED: the server said so in CONNACK or DISCONNECT */
     void *token;
     struct midge_slice codes;
     struct midge_slice auth_data; /* data NULL = none */
@@ -82,9 +82,9 @@ struct midge_client_hooks {
 struct midge_client_config {
     const struct midge_memory *memory;
     const struct midge_client_hooks *hooks; /* NULL = none */
-    size_t memory_bytes;      /* all that the client may hold; 0 = what the allocator gives */
-    uint32_t queue_msgs;      /* publications held at once, sent or not; 0 = none at all */
-    uint32_t queue_bytes;     /* the same, as bytes of topic, properties and payload */
+    size_t memory_bytes;                    /* all that the client may hold; 0 = what the allocator gives */
+    uint32_t queue_msgs;                    /* publications held at once, sent or not; 0 = none at all */
+    uint32_t queue_bytes;                   /* the same, as bytes of topic, properties and payload */
     uint32_t packet_bytes;    /* largest packet taken from a server, which is told on 5.0; 0 = any */
     uint32_t connect_ms;      /* time from connect to CONNACK; 0 = any */
     uint16_t receive_maximum; /* QoS 1 and 2 messages from the server not yet complete; 0 = 65535 */
@@ -100,17 +100,17 @@ void midge_client_free(struct midge_client *c);
 
 /* What is in CONNECT. Borrowed until midge_client_connect returns. Zero-initialise, set what is wanted. */
 struct midge_client_options {
-    uint8_t version;              /* 3, 4, 5; MIDGE_V5 == 0: not 5 */
-    bool bridge;                  /* 3.x: bit 0x80 of the level, by which some brokers know bridges */
-    bool clean_start;             /* 3.x: clean session */
-    bool resume;                  /* the server's session may be taken up though this client remembers none of it:
+    uint8_t version;  /* 3, 4, 5; MIDGE_V5 == 0: not 5 */
+    bool bridge;      /* 3.x: bit 0x80 of the level, by which some brokers know bridges */
+    bool clean_start; /* 3.x: clean session */
+    bool resume;      /* the server's session may be taken up though this client remembers none of it:
                                      the host was restarted [MQTT-3.2.2-4] */
     bool request_response_info;
-    bool no_problem_info;         /* Request Problem Information 0 */
-    uint16_t keepalive_s;         /* 0 = none */
-    uint32_t session_expiry_s;    /* 5.0 */
+    bool no_problem_info;      /* Request Problem Information 0 */
+    uint16_t keepalive_s;      /* 0 = none */
+    uint32_t session_expiry_s; /* 5.0 */
     struct midge_slice client_id;
-    struct midge_slice username;  /* data NULL = absent, for these */
+    struct midge_slice username; /* data NULL = absent, for these */
     struct midge_slice password;
     struct midge_slice auth_method;
     struct midge_slice auth_data;
@@ -122,8 +122,8 @@ struct midge_client_options {
 
 /* A transport is up: CONNECT is the first to be pulled [MQTT-3.1.0-1]. MIDGE_ERR_INVALID: the one before was not given
  * back with lost, or the options break the standard; MIDGE_ERR_NO_MEMORY. */
-MIDGE_MUST_USE enum midge_err midge_client_connect(struct midge_client *c, const struct midge_client_options *options,
-                                                   midge_ms now);
+MIDGE_MUST_USE enum midge_err midge_client_connect(struct midge_client *c,
+                                                   const struct midge_client_options *options, midge_ms now);
 
 /* Bytes arrived, any number, cut anywhere. All are consumed. */
 void midge_client_recv(struct midge_client *c, const void *bytes, size_t n, midge_ms now);
@@ -150,19 +150,21 @@ size_t midge_client_memory_used(const struct midge_client *c);
 /* Copies and holds a publication, connected or not; sends it as the server's limits allow, in order. PUBLISHED or
  * DROPPED tells its end, with `token`. MIDGE_ERR_FULL: at queue_msgs or queue_bytes. MIDGE_ERR_INVALID: topic empty or
  * with wildcards, a text over 65535 bytes, QoS over 2. */
-MIDGE_MUST_USE enum midge_err midge_client_publish(struct midge_client *c, const struct midge_publication *p, void *token,
-                                                   midge_ms now);
+MIDGE_MUST_USE enum midge_err midge_client_publish(struct midge_client *c, const struct midge_publication *p,
+                                                   void *token, midge_ms now);
 
 /* Only while connected, else MIDGE_ERR_INVALID, as for a packet over the server's maximum. subscription_id: 0 = none. */
-MIDGE_MUST_USE enum midge_err midge_client_subscribe(struct midge_client *c, const struct midge_filter_request *filters,
+MIDGE_MUST_USE enum midge_err midge_client_subscribe(struct midge_client *c,
+                                                     const struct midge_filter_request *filters,
                                                      uint16_t count, uint32_t subscription_id, void *token);
 MIDGE_MUST_USE enum midge_err midge_client_unsubscribe(struct midge_client *c,
-                                                       const struct midge_filter_request *filters, uint16_t count,
-                                                       void *token);
+                                                       const struct midge_filter_request *filters,
+                                                       uint16_t count, void *token);
 
 /* AUTH 0x18 with `data`, the answer to a MIDGE_CLIENT_AUTH; reauthenticate: AUTH 0x19, to begin anew while connected.
  * MIDGE_ERR_INVALID: CONNECT named no method [MQTT-4.12.0-7], or there is nothing to answer. */
-MIDGE_MUST_USE enum midge_err midge_client_auth(struct midge_client *c, bool reauthenticate, struct midge_slice data);
+MIDGE_MUST_USE enum midge_err midge_client_auth(struct midge_client *c, bool reauthenticate,
+                                                struct midge_slice data);
 
 /* Sends DISCONNECT and nothing after it; what is held stays held. reason: 0x00, 0x04 or a failure that clients may send
  * (5.0). session_expiry_s: NULL = as in CONNECT [U5-3.14.2.2.2]. Without a transport nothing is done. */

@@ -52,7 +52,7 @@ struct midge_login_answer {
     struct midge_slice data;      /* Authentication Data for AUTH or CONNACK; copied before the hook's caller goes on */
     struct midge_slice client_id; /* data not NULL: use this client id instead (e.g. from a certificate); copied */
     struct midge_slice server;    /* Server Reference, with reason 0x9C or 0x9D [U5-4.11-ref]; copied */
-    void *tag;                    /* kept for later questions; the host owns what it points to */
+    void *tag;                    /* kept for later questions, NULL = as before; the host owns what it points to */
 };
 
 enum midge_access {

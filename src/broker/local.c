@@ -54,13 +54,17 @@ static void clear_id(struct midge *m, struct midge_slice id)
         midge_session_end(m, s, MIDGE_RC_SUCCESS);
 }
 
-static struct midge_local *open_local(struct midge *m, const struct midge_local_config *config)
+static struct midge_local *open_local(struct midge *m, const struct midge_local_config *config, enum midge_err *err)
 {
     uint8_t buffer[24];
     struct midge_slice id = local_id(m, config->client_id, buffer);
     clear_id(m, id);
+    *err = MIDGE_ERR_FULL;
+    if (!midge_quota_session(m))
+        return NULL;
+    *err = MIDGE_ERR_NO_MEMORY;
     struct midge_local *l = midge_mem_zalloc(&m->mem, sizeof *l, MIDGE_TAG_CONN);
-    struct midge_session *s = l && midge_quota_session(m) ? midge_session_new(&m->sessions, id) : NULL;
+    struct midge_session *s = l ? midge_session_new(&m->sessions, id) : NULL;
     if (!s) {
         if (l)
             midge_mem_free(&m->mem, l, sizeof *l, MIDGE_TAG_CONN);
@@ -69,6 +73,7 @@ static struct midge_local *open_local(struct midge *m, const struct midge_local_
     *l = (struct midge_local){ .m = m, .session = s, .tag = config->tag };
     s->local = l;
     midge_link_insert(&m->locals, &l->all);
+    *err = MIDGE_OK;
     return l;
 }
 
@@ -80,9 +85,8 @@ struct midge_local *midge_local_open(struct midge *m, const struct midge_local_c
         !midge_utf8_valid(config->client_id))
         return NULL;
     midge_enter(m, now);
-    struct midge_local *l = open_local(m, config);
+    struct midge_local *l = open_local(m, config, err);
     midge_leave(m);
-    *err = l ? MIDGE_OK : MIDGE_ERR_NO_MEMORY;
     return l;
 }
 

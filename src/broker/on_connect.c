@@ -250,7 +250,7 @@ void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
     struct midge_slice client_id = answer->client_id.data ? answer->client_id
                                    : pk->client_id.len    ? pk->client_id
                                                           : midge_names_assigned(c->names);
-    c->tag = answer->tag;
+    c->tag = answer->tag ? answer->tag : c->tag;
     enum midge_reason rc = establish(c, pk, client_id, answer->data);
     if (rc != MIDGE_RC_SUCCESS)
         midge_connect_refuse(c, (uint8_t)rc, (struct midge_slice){ 0 });

@@ -3,8 +3,8 @@
 
 #include "base/utf8.h"
 
-#define LINGER_MS 5000u /* for the last bytes */
-#define FRAME_ROOM 256u /* at first, of a packet in pieces */
+#define LINGER_MS 5000u              /* for the last bytes */
+#define FRAME_ROOM 256u              /* at first, of a packet in pieces */
 #define RESERVE(bytes) ((bytes) / 8) /* which publications may not use */
 
 void midge_client_tell(const struct midge_client *c, const struct midge_client_event *event)
@@ -121,7 +121,8 @@ static bool may_say(const struct midge_client *c, uint8_t reason)
 {
     if (!c->greeted)
         return false;
-    return midge_client_is_v5(c) ? midge_reason_lawful(reason, MIDGE_IN(PK_DISCONNECT)) : reason == MIDGE_RC_SUCCESS;
+    return midge_client_is_v5(c) ? midge_reason_lawful(reason, MIDGE_IN(PK_DISCONNECT))
+                                 : reason == MIDGE_RC_SUCCESS;
 }
 
 void midge_client_end(struct midge_client *c, uint8_t reason, bool by_server)
@@ -135,8 +136,8 @@ void midge_client_end(struct midge_client *c, uint8_t reason, bool by_server)
     c->due = c->now + LINGER_MS;
 }
 
-enum midge_err midge_client_disconnect(struct midge_client *c, uint8_t reason, const uint32_t *session_expiry_s,
-                                       midge_ms now)
+enum midge_err midge_client_disconnect(struct midge_client *c, uint8_t reason,
+                                       const uint32_t *session_expiry_s, midge_ms now)
 {
     midge_client_touch(c, now);
     if (c->state == STATE_OFF || c->state == STATE_ENDING)
@@ -178,7 +179,6 @@ static void reset(struct midge_client *c)
     c->unacked = 0;
     c->greeted = c->bye = c->cut = c->told = c->bye_has_expiry = false;
     c->ping_due = c->ping_open = c->auth_asked = c->reauth = false;
-    c->end_reason = MIDGE_RC_UNSPECIFIED;
     c->by_server = false;
 }
 
@@ -207,7 +207,8 @@ static enum midge_reason resolve_alias(struct midge_client *c, struct midge_publ
     if (alias > c->config->alias_in)
         return MIDGE_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.3.2-10] */
     if (!c->aliases_in)
-        c->aliases_in = midge_mem_zalloc(&c->mem, c->config->alias_in * sizeof *c->aliases_in, MIDGE_TAG_CONN);
+        c->aliases_in =
+            midge_mem_zalloc(&c->mem, c->config->alias_in * sizeof *c->aliases_in, MIDGE_TAG_CONN);
     if (!c->aliases_in)
         return MIDGE_RC_QUOTA_EXCEEDED;
     struct alias *a = &c->aliases_in[alias - 1];
@@ -318,7 +319,8 @@ static enum midge_reason on_pubrel(struct midge_client *c, uint16_t pid)
     bool known = i < c->qos2_count;
     if (known)
         c->qos2_ids[i] = c->qos2_ids[--c->qos2_count];
-    midge_dues_put(c, PK_PUBCOMP, pid, known ? MIDGE_RC_SUCCESS : MIDGE_RC_PACKET_ID_NOT_FOUND); /* [MQTT-4.3.3-11] */
+    midge_dues_put(c, PK_PUBCOMP, pid,
+                   known ? MIDGE_RC_SUCCESS : MIDGE_RC_PACKET_ID_NOT_FOUND); /* [MQTT-4.3.3-11] */
     return MIDGE_RC_SUCCESS;
 }
 
@@ -405,7 +407,7 @@ static void handle(struct midge_client *c, struct midge_slice body)
     uint8_t first = c->head.first;
     const struct row *row = &rows[first >> 4];
     enum midge_reason rc;
-    if (!row->handle || !(row->states >> c->state & 1u))
+    if (!row->handle || !(row->states >> c->state & 1u) || !c->greeted)
         rc = first < 0x10 ? MIDGE_RC_MALFORMED : MIDGE_RC_PROTOCOL_ERROR; /* [U5-2.1.2-0] */
     else
         rc = flags_ok(c, first) ? row->handle(c, first, body) : MIDGE_RC_MALFORMED;
@@ -507,7 +509,6 @@ void midge_client_tick(struct midge_client *c, midge_ms now)
         midge_client_end(c, MIDGE_RC_SERVER_UNAVAILABLE, false);
     } else if (c->state == STATE_ENDING && c->now >= c->due) {
         c->cut = true;
-        c->bye = false;
     } else if (c->state == STATE_UP && c->keepalive_s > 0) {
         if (c->now >= dead_at(c)) {
             midge_client_end(c, MIDGE_RC_KEEP_ALIVE_TIMEOUT, false);

@@ -60,8 +60,8 @@ static bool options_ok(const struct midge_client_options *o)
     bool v5 = o->version == MIDGE_V50;
     if (o->version < MIDGE_V31 || o->version > (MIDGE_V5 ? MIDGE_V50 : MIDGE_V311))
         return false;
-    if (!midge_text_ok(o->client_id) || !midge_text_ok(o->username) || o->password.len > MIDGE_TEXT_MAX || !midge_text_ok(o->auth_method) ||
-        o->auth_data.len > MIDGE_TEXT_MAX)
+    if (!midge_text_ok(o->client_id) || !midge_text_ok(o->username) || o->password.len > MIDGE_TEXT_MAX ||
+        !midge_text_ok(o->auth_method) || o->auth_data.len > MIDGE_TEXT_MAX)
         return false; /* [MQTT-3.1.3-4] [MQTT-3.1.3-12] */
     if (!v5 && o->password.data && !o->username.data)
         return false; /* [MQTT311-3.1.2-22] */
@@ -72,7 +72,8 @@ static bool options_ok(const struct midge_client_options *o)
     return !o->will || (midge_publication_ok(o->will) && o->will->payload.len <= MIDGE_TEXT_MAX);
 }
 
-static struct midge_connect to_connect(const struct midge_client_options *o, struct midge_slice props, uint32_t first)
+static struct midge_connect to_connect(const struct midge_client_options *o, struct midge_slice props,
+                                       uint32_t first)
 {
     struct midge_connect p = {
         .version = o->version,
@@ -118,21 +119,22 @@ static struct request *hello(struct midge_client *c, const struct midge_client_o
     uint32_t first = 0;
     struct midge_wr w;
     midge_wr_init(&w, NULL, 0, 0);
-    if (MIDGE_V5 && o->version == MIDGE_V50)
+    if (MIDGE_V5) /* 3.x leaves them out */
         sections(&w, &h, &first);
     uint32_t size = w.total + 1; /* never nothing */
     uint8_t *props = midge_mem_alloc(&c->mem, size, MIDGE_TAG_CONTROL);
     if (!props)
         return NULL;
     midge_wr_init(&w, props, size, 0);
-    if (MIDGE_V5 && o->version == MIDGE_V50)
+    if (MIDGE_V5)
         sections(&w, &h, &first);
     struct request *r = encode_hello(c, o, midge_slice_of(props, w.total), first);
     midge_mem_free(&c->mem, props, size, MIDGE_TAG_CONTROL);
     return r;
 }
 
-enum midge_err midge_client_connect(struct midge_client *c, const struct midge_client_options *options, midge_ms now)
+enum midge_err midge_client_connect(struct midge_client *c, const struct midge_client_options *options,
+                                    midge_ms now)
 {
     midge_client_touch(c, now);
     if (c->state != STATE_OFF || !options_ok(options))
@@ -179,8 +181,8 @@ static void take_limits(struct midge_client *c, const struct midge_connack *p)
     c->maximum_packet_size = p->maximum_packet_size;
     c->maximum_qos = p->maximum_qos;
     c->no_retain = p->no_retain;
-    c->alias_out = p->topic_alias_maximum < c->config->alias_out ? p->topic_alias_maximum : c->config->alias_out;
-    c->received_at = c->sent_at = c->now;
+    c->alias_out =
+        p->topic_alias_maximum < c->config->alias_out ? p->topic_alias_maximum : c->config->alias_out;
 }
 
 static void tell_connack(struct midge_client *c, const struct midge_connack *p)
@@ -292,4 +294,3 @@ enum midge_err midge_client_auth(struct midge_client *c, bool reauthenticate, st
     c->reauth = c->reauth || reauthenticate;
     return MIDGE_OK;
 }
-

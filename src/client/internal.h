@@ -29,13 +29,13 @@ struct outgoing {
     uint16_t topic_len;
     uint16_t pid; /* 0 = never sent */
     uint8_t qos;
-    uint8_t result;     /* when done */
+    uint8_t result; /* when done */
     bool retain;
-    bool again;         /* sent on an earlier connection [MQTT-3.3.1-1] */
-    bool released;      /* PUBREC came: PUBREL is what may be sent now [MQTT-4.3.3-6] */
-    bool done;          /* acknowledged while still being sent */
-    bool counted;       /* takes one of the server's Receive Maximum */
-    uint8_t bytes[];    /* topic, properties, payload */
+    bool again;      /* sent on an earlier connection [MQTT-3.3.1-1] */
+    bool released;   /* PUBREC came: PUBREL is what may be sent now [MQTT-4.3.3-6] */
+    bool done;       /* acknowledged while still being sent */
+    bool counted;    /* takes one of the server's Receive Maximum */
+    uint8_t bytes[]; /* topic, properties, payload */
 };
 
 /* CONNECT, SUBSCRIBE, UNSUBSCRIBE or AUTH, encoded when it was asked for. */
@@ -79,28 +79,28 @@ struct midge_client {
     uint8_t version;
     bool clean_start;
     bool resume;
-    bool has_session;  /* of this process: what the server may call present */
-    bool greeted;      /* CONNECT was begun */
-    bool bye;          /* DISCONNECT is still to be written */
-    bool cut;          /* nothing more can or need be sent */
+    bool has_session; /* of this process: what the server may call present */
+    bool greeted;     /* CONNECT was begun */
+    bool bye;         /* DISCONNECT is still to be written */
+    bool cut;         /* nothing more can or need be sent */
     bool by_server;
-    bool told;         /* DISCONNECTED */
+    bool told; /* DISCONNECTED */
     bool ping_due;
-    bool ping_open;    /* nothing was received since the last PINGREQ became due */
-    bool auth_asked;   /* the server waits for AUTH 0x18 */
-    bool reauth;       /* AUTH 0x19 is under way */
+    bool ping_open;  /* nothing was received since the last PINGREQ became due */
+    bool auth_asked; /* the server waits for AUTH 0x18 */
+    bool reauth;     /* AUTH 0x19 is under way */
     uint8_t end_reason;
     bool bye_has_expiry;
     uint32_t bye_expiry_s;
     uint32_t session_expiry_s; /* in force */
     uint32_t asked_expiry_s;   /* of CONNECT */
     uint16_t keepalive_s;
-    midge_ms due;      /* of CONNACK, or of the end */
+    midge_ms due; /* of CONNACK, or of the end */
     midge_ms sent_at, received_at;
     struct midge_slice auth_method; /* owned */
 
     /* the server's limits */
-    uint16_t quota; /* of its Receive Maximum, what is left */
+    uint16_t quota;               /* of its Receive Maximum, what is left */
     uint32_t maximum_packet_size; /* 0 = none */
     uint8_t maximum_qos;
     bool no_retain;
@@ -113,14 +113,14 @@ struct midge_client {
     struct alias *aliases_in; /* config->alias_in of them, or NULL */
     uint16_t *qos2_ids;       /* received and not yet released; outlive the connection [MQTT-4.3.3-10] */
     uint32_t qos2_count, qos2_room;
-    uint32_t unacked;         /* QoS 1 and 2 messages whose last acknowledgement was not yet written */
+    uint32_t unacked; /* QoS 1 and 2 messages whose last acknowledgement was not yet written */
 
     /* out */
     struct midge_fifo plain, todo, flying, release;
     uint32_t held, held_bytes, order;
     uint16_t last_pid;
-    struct midge_fifo control;  /* requests to be sent */
-    struct midge_fifo asked;    /* sent, and to be answered */
+    struct midge_fifo control; /* requests to be sent */
+    struct midge_fifo asked;   /* sent, and to be answered */
     struct dues dues;
     struct alias *aliases_out; /* alias_out of them, or NULL */
     uint32_t alias_uses;
@@ -130,7 +130,7 @@ struct midge_client {
     uint8_t small[12];
     uint8_t small_len;
     struct request *request;
-    struct outgoing *publishing; /* still first in its list */
+    struct outgoing *publishing;   /* still first in its list */
     struct midge_publish_out form; /* of it, fixed when it was begun */
 };
 
@@ -175,7 +175,8 @@ void midge_outbox_lost(struct midge_client *c);
 void midge_outbox_forget(struct midge_client *c);
 
 /* The server's PUBACK, PUBREC, PUBCOMP; SUBACK, UNSUBACK. */
-enum midge_reason midge_outbox_acked(struct midge_client *c, enum midge_packet type, const struct midge_ack *ack);
+enum midge_reason midge_outbox_acked(struct midge_client *c, enum midge_packet type,
+                                     const struct midge_ack *ack);
 enum midge_reason midge_outbox_answered(struct midge_client *c, enum midge_packet type,
                                         const struct midge_suback *answer);
 
@@ -184,7 +185,8 @@ void midge_outgoing_finish(struct midge_client *c, struct midge_fifo *list, stru
                            enum midge_client_event_kind kind, uint8_t reason);
 
 /* The same on the server's word. One that is still being sent stays until its last byte. */
-void midge_outgoing_acknowledged(struct midge_client *c, struct midge_fifo *list, struct outgoing *o, uint8_t reason);
+void midge_outgoing_acknowledged(struct midge_client *c, struct midge_fifo *list, struct outgoing *o,
+                                 uint8_t reason);
 
 uint16_t midge_client_new_pid(struct midge_client *c); /* 0: all are in use */
 

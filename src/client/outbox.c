@@ -18,7 +18,7 @@ static void move(struct midge_fifo *from, struct midge_fifo *to, struct midge_li
     midge_fifo_push(to, l);
 }
 
-/* All of `from` in front of `to`, in order. */
+/* All of `from`, which is no list any more then, in front of `to`, in order. */
 static void prepend(struct midge_fifo *to, struct midge_fifo *from)
 {
     if (!from->head)
@@ -30,7 +30,6 @@ static void prepend(struct midge_fifo *to, struct midge_fifo *from)
         to->tail = from->tail;
     to->head = from->head;
     to->head->pprev = &to->head;
-    midge_fifo_init(from);
 }
 
 /* ---- publications ------------------------------------------------------------------------------------- */
@@ -48,8 +47,8 @@ static void outgoing_free(struct midge_client *c, struct outgoing *o)
 }
 
 /* Takes it out of its list, and tells its end. */
-void midge_outgoing_finish(struct midge_client *c, struct midge_fifo *list, struct outgoing *o, enum midge_client_event_kind kind,
-                   uint8_t reason)
+void midge_outgoing_finish(struct midge_client *c, struct midge_fifo *list, struct outgoing *o,
+                           enum midge_client_event_kind kind, uint8_t reason)
 {
     struct midge_client_event event = { .kind = kind, .reason = reason, .token = o->token };
     midge_fifo_remove(list, &o->link);
@@ -87,7 +86,8 @@ bool midge_publication_ok(const struct midge_publication *p)
 {
     if (!midge_text_ok(p->topic) || !midge_topic_name_ok(p->topic) || p->qos > 2 || p->payload_format > 1)
         return false; /* [MQTT-3.3.2-1] [MQTT-3.3.2-2] [MQTT-4.7.3-1] [MQTT-4.7.3-3] [MQTT-3.3.1-4] */
-    if (p->response_topic.data && !(midge_text_ok(p->response_topic) && midge_topic_name_ok(p->response_topic)))
+    if (p->response_topic.data &&
+        !(midge_text_ok(p->response_topic) && midge_topic_name_ok(p->response_topic)))
         return false; /* [MQTT-3.3.2-14] */
     if (!midge_text_ok(p->content_type) || p->correlation_data.len > MIDGE_TEXT_MAX || !user_properties_ok(p))
         return false;
@@ -223,8 +223,9 @@ static bool filters_ok(const struct midge_filter_request *f, uint16_t count)
     return count > 0; /* [MQTT-3.8.3-2] [MQTT-3.10.3-2] [MQTT311-3.8.3-3] [MQTT311-3.10.3-2] */
 }
 
-static enum midge_err ask(struct midge_client *c, enum midge_packet type, const struct midge_filter_request *filters,
-                          uint16_t count, uint32_t subscription_id, void *token)
+static enum midge_err ask(struct midge_client *c, enum midge_packet type,
+                          const struct midge_filter_request *filters, uint16_t count,
+                          uint32_t subscription_id, void *token)
 {
     if (c->state != STATE_UP || !filters_ok(filters, count) || subscription_id > REMAINING_MAX)
         return MIDGE_ERR_INVALID;
@@ -278,20 +279,15 @@ enum midge_reason midge_outbox_answered(struct midge_client *c, enum midge_packe
 
 /* ---- the server's acknowledgements -------------------------------------------------------------------- */
 
-static void return_quota(struct midge_client *c, struct outgoing *o)
-{
-    c->quota = (uint16_t)(c->quota + o->counted); /* never above the initial value [U5-4.9-quota] */
-    o->counted = false;
-}
-
 /* One that is still being sent stays until its last byte: the packet has to be finished. */
-void midge_outgoing_acknowledged(struct midge_client *c, struct midge_fifo *list, struct outgoing *o, uint8_t reason)
+void midge_outgoing_acknowledged(struct midge_client *c, struct midge_fifo *list, struct outgoing *o,
+                                 uint8_t reason)
 {
     o->result = reason;
     o->done = true;
     if (o == c->publishing)
         return;
-    return_quota(c, o);
+    c->quota = (uint16_t)(c->quota + o->counted); /* never above the initial value [U5-4.9-quota] */
     midge_outgoing_finish(c, list, o, MIDGE_CLIENT_PUBLISHED, reason);
 }
 
@@ -303,7 +299,8 @@ static void received(struct midge_client *c, struct midge_fifo *list, struct out
     move(list, &c->release, &o->link); /* PUBRELs in the order of PUBRECs [MQTT-4.6.0-4] */
 }
 
-enum midge_reason midge_outbox_acked(struct midge_client *c, enum midge_packet type, const struct midge_ack *ack)
+enum midge_reason midge_outbox_acked(struct midge_client *c, enum midge_packet type,
+                                     const struct midge_ack *ack)
 {
     struct midge_fifo *list;
     struct outgoing *o = find(c, ack->pid, &list);
@@ -394,9 +391,11 @@ void midge_outbox_lost(struct midge_client *c)
 void midge_outbox_forget(struct midge_client *c)
 {
     while (c->release.head)
-        midge_outgoing_finish(c, &c->release, OUTGOING(c->release.head), MIDGE_CLIENT_DROPPED, MIDGE_RC_UNSPECIFIED);
+        midge_outgoing_finish(c, &c->release, OUTGOING(c->release.head), MIDGE_CLIENT_DROPPED,
+                              MIDGE_RC_UNSPECIFIED);
     while (c->todo.head && OUTGOING(c->todo.head)->again)
-        midge_outgoing_finish(c, &c->todo, OUTGOING(c->todo.head), MIDGE_CLIENT_DROPPED, MIDGE_RC_UNSPECIFIED);
+        midge_outgoing_finish(c, &c->todo, OUTGOING(c->todo.head), MIDGE_CLIENT_DROPPED,
+                              MIDGE_RC_UNSPECIFIED);
 }
 
 void midge_outbox_free(struct midge_client *c)

@@ -24,7 +24,8 @@ bool midge_dues_has_room(struct midge_client *c)
 void midge_dues_put(struct midge_client *c, enum midge_packet type, uint16_t pid, uint8_t reason)
 {
     struct dues *d = &c->dues;
-    d->ring[(d->first + d->count++) & (d->room - 1)] = (struct due){ .pid = pid, .type = (uint8_t)type, .reason = reason };
+    d->ring[(d->first + d->count++) & (d->room - 1)] =
+        (struct due){ .pid = pid, .type = (uint8_t)type, .reason = reason };
 }
 
 void midge_pull_reset(struct midge_client *c)
@@ -59,7 +60,8 @@ static uint16_t use_alias(struct midge_client *c, struct midge_slice topic, bool
         return 0;
     oldest->used = ++c->alias_uses;
     *is_new = true;
-    return (uint16_t)(oldest - c->aliases_out + 1); /* 1 to the server's maximum [MQTT-3.2.2-17] [MQTT-3.3.2-9] */
+    return (uint16_t)(oldest - c->aliases_out +
+                      1); /* 1 to the server's maximum [MQTT-3.2.2-17] [MQTT-3.3.2-9] */
 }
 
 /* ---- one packet at a time ------------------------------------------------------------------------------------------ */
@@ -232,16 +234,13 @@ static bool begin_publication(struct midge_client *c)
 static bool begin(struct midge_client *c)
 {
     c->sent = 0;
-    switch (c->state) {
-    case STATE_HELLO:
+    if (c->state == STATE_HELLO)
         return begin_request(c); /* CONNECT, AUTH, nothing else [MQTT-3.1.2-30] */
-    case STATE_UP:
-        return begin_ack(c) || begin_ping(c) || begin_release(c) || begin_request(c) || begin_publication(c);
-    case STATE_ENDING:
-        return begin_goodbye(c); /* and nothing after it [MQTT-3.14.4-1] [MQTT311-3.14.4-2] */
-    default:
-        return false;
-    }
+    if (c->state == STATE_UP &&
+        (begin_ack(c) || begin_ping(c) || begin_release(c) || begin_request(c) || begin_publication(c)))
+        return true;
+    /* A callback may just have ended it. Nothing follows [MQTT-3.14.4-1] [MQTT311-3.14.4-2]. */
+    return c->state == STATE_ENDING && begin_goodbye(c);
 }
 
 static void end_request(struct midge_client *c)
@@ -329,4 +328,3 @@ unsigned midge_client_status(const struct midge_client *c)
         return MIDGE_STATUS_PULL | (c->dues.count >= PAUSE_AT ? MIDGE_STATUS_PAUSED : 0);
     return c->state == STATE_ENDING ? MIDGE_STATUS_CLOSE : 0;
 }
-

@@ -11,7 +11,8 @@ enum type { NONE, BYTE, U16, U32, VARINT, BINARY, STRING, PAIR };
 
 #define TYPE 0x0F
 #define NONZERO 0x10 /* the value 0 is refused */
-#define FORWARD 0x20 /* travels with a message [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-20] */
+#define FORWARD                                                                                              \
+    0x20 /* travels with a message [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-20] */
 
 struct rule {
     uint16_t where; /* MIDGE_IN of the packets that may carry it */
@@ -25,9 +26,9 @@ _Static_assert(sizeof(struct midge_props) <= UINT8_MAX, "an offset fits one byte
 #define IN(type) MIDGE_IN(PK_##type)
 #define IN_MESSAGE (IN(PUBLISH) | MIDGE_IN_WILL)
 #define IN_HELLO (IN(CONNECT) | IN(CONNACK))
-#define IN_ANSWER                                                                                                    \
-    (IN(CONNACK) | IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK) | IN(DISCONNECT) | \
-     IN(AUTH))
+#define IN_ANSWER                                                                                            \
+    (IN(CONNACK) | IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK) |          \
+     IN(DISCONNECT) | IN(AUTH))
 #define IN_ALL (IN_MESSAGE | IN_ANSWER | IN(CONNECT) | IN(SUBSCRIBE) | IN(UNSUBSCRIBE))
 
 /* MQTT 5.0 table 2-4, line by line. All its bytes are 0 or 1. */
@@ -126,8 +127,10 @@ static enum midge_reason check(const struct rule *rule, const struct midge_prope
         return MIDGE_RC_PROTOCOL_ERROR;
     if (type == BYTE && v->number > 1)
         return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.1.2.11.6-bool] */
-    if ((rule->kind & NONZERO) && v->number == 0) /* [U5-3.1.2.11.3-zero] [U5-3.1.2.11.4-zero] [U5-3.3.2.3.8-zero] */
-        return v->id == PROP_TOPIC_ALIAS ? MIDGE_RC_TOPIC_ALIAS_INVALID : MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.3.2-8] */
+    if ((rule->kind & NONZERO) &&
+        v->number == 0) /* [U5-3.1.2.11.3-zero] [U5-3.1.2.11.4-zero] [U5-3.3.2.3.8-zero] */
+        return v->id == PROP_TOPIC_ALIAS ? MIDGE_RC_TOPIC_ALIAS_INVALID
+                                         : MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.3.2-8] */
     return MIDGE_RC_SUCCESS;
 }
 
@@ -242,7 +245,8 @@ void midge_prop_string(struct midge_wr *w, enum midge_prop_id id, struct midge_s
     midge_wr_string(w, v);
 }
 
-void midge_prop_pair(struct midge_wr *w, enum midge_prop_id id, struct midge_slice name, struct midge_slice value)
+void midge_prop_pair(struct midge_wr *w, enum midge_prop_id id, struct midge_slice name,
+                     struct midge_slice value)
 {
     midge_prop_string(w, id, name);
     midge_wr_string(w, value);

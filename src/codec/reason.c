@@ -24,7 +24,8 @@ static const uint16_t lawful[SUCCESSES + FAILURES] = {
     [MIDGE_RC_DISCONNECT_WITH_WILL] = IN(DISCONNECT),
     [MIDGE_RC_NO_MATCHING_SUBSCRIBERS] = PUB_ACK,
     [MIDGE_RC_NO_SUBSCRIPTION_EXISTED] = IN(UNSUBACK),
-    [MIDGE_RC_CONTINUE_AUTHENTICATION] = IN(AUTH) | MIDGE_IN_SERVER_AUTH, /* [MQTT-4.12.0-2] [MQTT-4.12.0-3] */
+    [MIDGE_RC_CONTINUE_AUTHENTICATION] =
+        IN(AUTH) | MIDGE_IN_SERVER_AUTH, /* [MQTT-4.12.0-2] [MQTT-4.12.0-3] */
     [MIDGE_RC_REAUTHENTICATE] = IN(AUTH),
     AT(UNSPECIFIED) = IN(CONNACK) | PUB_ACK | IN(SUBACK) | IN(UNSUBACK) | BY_BOTH,
     AT(MALFORMED) = IN(CONNACK) | BY_BOTH,
@@ -99,42 +100,41 @@ uint8_t midge_reason_suback_v3(uint8_t reason)
 }
 
 /* The failures from 0x80 on, each ended by a NUL: no table of pointers. */
-static const char failure_texts[] =
-    "Unspecified error\0"
-    "Malformed packet\0"
-    "Protocol error\0"
-    "Implementation specific error\0"
-    "Unsupported protocol version\0"
-    "Client identifier not valid\0"
-    "Bad user name or password\0"
-    "Not authorized\0"
-    "Server unavailable\0"
-    "Server busy\0"
-    "Banned\0"
-    "Server shutting down\0"
-    "Bad authentication method\0"
-    "Keep alive timeout\0"
-    "Session taken over\0"
-    "Topic filter invalid\0"
-    "Topic name invalid\0"
-    "Packet identifier in use\0"
-    "Packet identifier not found\0"
-    "Receive maximum exceeded\0"
-    "Topic alias invalid\0"
-    "Packet too large\0"
-    "Message rate too high\0"
-    "Quota exceeded\0"
-    "Administrative action\0"
-    "Payload format invalid\0"
-    "Retain not supported\0"
-    "QoS not supported\0"
-    "Use another server\0"
-    "Server moved\0"
-    "Shared subscriptions not supported\0"
-    "Connection rate exceeded\0"
-    "Maximum connect time\0"
-    "Subscription identifiers not supported\0"
-    "Wildcard subscriptions not supported";
+static const char failure_texts[] = "Unspecified error\0"
+                                    "Malformed packet\0"
+                                    "Protocol error\0"
+                                    "Implementation specific error\0"
+                                    "Unsupported protocol version\0"
+                                    "Client identifier not valid\0"
+                                    "Bad user name or password\0"
+                                    "Not authorized\0"
+                                    "Server unavailable\0"
+                                    "Server busy\0"
+                                    "Banned\0"
+                                    "Server shutting down\0"
+                                    "Bad authentication method\0"
+                                    "Keep alive timeout\0"
+                                    "Session taken over\0"
+                                    "Topic filter invalid\0"
+                                    "Topic name invalid\0"
+                                    "Packet identifier in use\0"
+                                    "Packet identifier not found\0"
+                                    "Receive maximum exceeded\0"
+                                    "Topic alias invalid\0"
+                                    "Packet too large\0"
+                                    "Message rate too high\0"
+                                    "Quota exceeded\0"
+                                    "Administrative action\0"
+                                    "Payload format invalid\0"
+                                    "Retain not supported\0"
+                                    "QoS not supported\0"
+                                    "Use another server\0"
+                                    "Server moved\0"
+                                    "Shared subscriptions not supported\0"
+                                    "Connection rate exceeded\0"
+                                    "Maximum connect time\0"
+                                    "Subscription identifiers not supported\0"
+                                    "Wildcard subscriptions not supported";
 
 static const char *success_text(uint8_t reason)
 {

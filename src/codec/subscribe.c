@@ -40,7 +40,8 @@ static enum midge_reason check_list(enum midge_packet type, uint8_t version, str
 {
     struct midge_rd r = out->list;
     while (midge_rd_left(&r) > 0) {
-        struct midge_slice filter = midge_rd_string(&r); /* [MQTT-3.8.3-1] [MQTT-3.10.3-1] [MQTT311-3.8.3-1] */
+        struct midge_slice filter =
+            midge_rd_string(&r); /* [MQTT-3.8.3-1] [MQTT-3.10.3-1] [MQTT311-3.8.3-1] */
         uint8_t options = type == PK_SUBSCRIBE ? midge_rd_u8(&r) : 0;
         if (!midge_rd_ok(&r))
             return MIDGE_RC_MALFORMED;
@@ -149,7 +150,8 @@ static void request_body(struct midge_wr *w, const void *from)
 }
 
 void midge_encode_subscribe(struct midge_wr *w, enum midge_packet type, uint8_t version, uint16_t pid,
-                            const struct midge_filter_request *filters, uint32_t count, uint32_t subscription_id)
+                            const struct midge_filter_request *filters, uint32_t count,
+                            uint32_t subscription_id)
 {
     struct request q = {
         .filters = filters,

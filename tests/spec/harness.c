@@ -587,11 +587,15 @@ static const struct arrived *next_arrived(const struct peer *p)
 {
     const struct arrived *a = (const struct arrived *)(const void *)p->arrived.at;
     const size_t count = p->arrived.len / sizeof *a;
-    for (size_t i = 0; i < count; i++) {
-        if (a[i].begin == p->read)
-            return &a[i];
+    size_t low = 0, high = count; /* they begin in ascending order */
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (a[middle].begin < p->read)
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return NULL;
+    return low < count && a[low].begin == p->read ? &a[low] : NULL;
 }
 
 struct packet expect_packet_at(struct place at, struct peer *p, enum packet_type type)

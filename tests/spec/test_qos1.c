@@ -104,14 +104,17 @@ TEST(all_that_is_unacknowledged_is_sent_again_with_its_id)
     }
     drop(s);
     s = stay5("s");
-    for (size_t i = 0; i < 15; i++) {
-        struct packet again = expect_publish(s, "a", format("%zu", i));
+    for (size_t publishes = 0, pubrels = 15; publishes + pubrels < 15 + 18;) { /* each kind in its order */
+        struct packet again = expect_packet(s, PK_ANY);
+        if (again.type == PK_PUBREL) {
+            CHECK_EQ(again.pid, pids[pubrels++]);
+            continue;
+        }
         CHECK(again.dup);
-        CHECK_EQ(again.pid, pids[i]);
-        CHECK_EQ(again.qos, i < 10 ? 1 : 2);
+        CHECK_STR(again.payload, format("%zu", publishes));
+        CHECK_EQ(again.qos, publishes < 10 ? 1 : 2);
+        CHECK_EQ(again.pid, pids[publishes++]);
     }
-    for (size_t i = 15; i < 18; i++)
-        expect_ack(s, PK_PUBREL, pids[i], 0);
     expect_nothing(s);
 }
 

@@ -4,7 +4,8 @@
 
 static const enum midge_packet types[] = { PK_PUBACK, PK_PUBREC, PK_PUBREL, PK_PUBCOMP };
 
-static enum midge_reason decode(enum midge_packet type, struct midge_slice body, uint8_t version, struct midge_ack *out)
+static enum midge_reason decode(enum midge_packet type, struct midge_slice body, uint8_t version,
+                                struct midge_ack *out)
 {
     struct midge_slice copy = wire_copy(body);
     enum midge_reason rc = midge_decode_ack(type, copy, version, out);
@@ -26,9 +27,11 @@ static void short_forms_mean_success(void **state)
         assert_int_equal(a.reason, failure);
         assert_int_equal(decode(types[i], BYTES(0, 1, failure, 0), 5, &a), MIDGE_RC_SUCCESS);
         assert_int_equal(a.reason, failure);
-        assert_int_equal(decode(types[i], BYTES(0, 1, failure, 5, 0x1F, 0, 2, 'n', 'o'), 5, &a), MIDGE_RC_SUCCESS);
+        assert_int_equal(decode(types[i], BYTES(0, 1, failure, 5, 0x1F, 0, 2, 'n', 'o'), 5, &a),
+                         MIDGE_RC_SUCCESS);
         assert_int_equal(a.reason_string.len, 2);
-        assert_int_equal(decode(types[i], BYTES(0, 1, 0, 7, 0x26, 0, 1, 'k', 0, 1, 'v'), 5, &a), MIDGE_RC_SUCCESS);
+        assert_int_equal(decode(types[i], BYTES(0, 1, 0, 7, 0x26, 0, 1, 'k', 0, 1, 'v'), 5, &a),
+                         MIDGE_RC_SUCCESS);
     }
 }
 
@@ -64,8 +67,10 @@ static void each_truncation_fails_cleanly(void **state)
             struct midge_slice cut = wire_prefix(whole, n);
             struct midge_ack a;
             bool lawful = n == 2 || n == 3 || n == whole.len;
-            assert_int_equal(midge_decode_ack(types[i], cut, 5, &a), lawful ? MIDGE_RC_SUCCESS : MIDGE_RC_MALFORMED);
-            assert_int_equal(midge_decode_ack(types[i], cut, 4, &a), n == 2 ? MIDGE_RC_SUCCESS : MIDGE_RC_MALFORMED);
+            assert_int_equal(midge_decode_ack(types[i], cut, 5, &a),
+                             lawful ? MIDGE_RC_SUCCESS : MIDGE_RC_MALFORMED);
+            assert_int_equal(midge_decode_ack(types[i], cut, 4, &a),
+                             n == 2 ? MIDGE_RC_SUCCESS : MIDGE_RC_MALFORMED);
             wire_free(cut);
         }
     }

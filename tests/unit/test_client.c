@@ -20,9 +20,9 @@ struct rig {
     struct midge_memory memory;
     struct midge_client *c;
     midge_ms now;
-    size_t live, blocks;     /* bytes and blocks that the client holds */
-    long allocs_left;        /* then the next allocation fails; < 0 = never */
-    uint8_t answer;          /* of the message hook */
+    size_t live, blocks; /* bytes and blocks that the client holds */
+    long allocs_left;    /* then the next allocation fails; < 0 = never */
+    uint8_t answer;      /* of the message hook */
     void (*on_event)(struct rig *r, const struct midge_client_event *e); /* a test's own */
     char diary[2048];
 };
@@ -94,7 +94,8 @@ static uint8_t on_message(void *user, const struct midge_message *m)
 {
     struct rig *r = user;
     note(r, "message %.*s q%d%s%s '%.*s'; ", (int)m->topic.len, (const char *)m->topic.data, m->qos,
-         m->retain ? " retained" : "", m->dup ? " dup" : "", (int)m->payload.len, (const char *)m->payload.data);
+         m->retain ? " retained" : "", m->dup ? " dup" : "", (int)m->payload.len,
+         (const char *)m->payload.data);
     return r->answer;
 }
 
@@ -104,10 +105,15 @@ static int setup(void **state)
     assert_non_null(r);
     r->allocs_left = -1;
     r->now = 1000000;
-    r->memory = (struct midge_memory){ .user = r, .alloc = rig_alloc, .free = rig_release, .resize = rig_resize };
+    r->memory =
+        (struct midge_memory){ .user = r, .alloc = rig_alloc, .free = rig_release, .resize = rig_resize };
     r->hooks = (struct midge_client_hooks){ .user = r, .event = on_event, .message = on_message };
     r->config = (struct midge_client_config){
-        .memory = &r->memory, .hooks = &r->hooks, .queue_msgs = 100, .queue_bytes = 100000, .connect_ms = 10000,
+        .memory = &r->memory,
+        .hooks = &r->hooks,
+        .queue_msgs = 100,
+        .queue_bytes = 100000,
+        .connect_ms = 10000,
     };
     *state = r;
     return 0;
@@ -189,10 +195,20 @@ static void expect_close(struct rig *r)
 }
 
 static const struct midge_client_options options4 = {
-    .version = 4, .clean_start = false, .client_id = { (const uint8_t *)"me", 2 },
+    .version = 4,
+    .clean_start = false,
+    .client_id = { (const uint8_t *)"me", 2 },
 };
 static const struct midge_client_options options5 = {
-    .version = 5, .session_expiry_s = 60, .client_id = { (const uint8_t *)"me", 2 },
+    .version = 5,
+    .session_expiry_s = 60,
+    .client_id = { (const uint8_t *)"me", 2 },
+};
+
+static const struct midge_client_options options_auth = {
+    .version = 5,
+    .client_id = { (const uint8_t *)"me", 2 },
+    .auth_method = { (const uint8_t *)"m", 1 },
 };
 
 #define CONNECT4 0x10, 14, 0, 4, 'M', 'Q', 'T', 'T', 4, 0, 0, 0, 0, 2, 'm', 'e'
@@ -217,12 +233,15 @@ static void lose(struct rig *r)
     midge_client_lost(r->c, r->now);
 }
 
-static enum midge_err publish(struct rig *r, uint8_t qos, const char *topic, const char *payload, const char *token)
+static enum midge_err publish(struct rig *r, uint8_t qos, const char *topic, const char *payload,
+                              const char *token)
 {
-    struct midge_publication p = { .topic = midge_slice_str(topic), .payload = midge_slice_str(payload), .qos = qos };
+    struct midge_publication p = { .topic = midge_slice_str(topic),
+                                   .payload = midge_slice_str(payload),
+                                   .qos = qos };
     return midge_client_publish(r->c, &p, (void *)(uintptr_t)token, r->now);
 }
-#define must_publish(r, qos, topic, payload, token) \
+#define must_publish(r, qos, topic, payload, token)                                                          \
     assert_int_equal(publish((r), (qos), (topic), (payload), (token)), MIDGE_OK)
 
 static void wait(struct rig *r, midge_ms ms)
@@ -260,15 +279,36 @@ static void connect_carries_every_field(void **state)
     start(r);
     const struct midge_user_property user = { TEXT("k"), TEXT("v") };
     const struct midge_publication will = {
-        .topic = TEXT("w"), .payload = TEXT("gone"), .qos = 1, .retain = true, .has_expiry = true, .expiry_s = 9,
-        .has_payload_format = true, .payload_format = 1, .content_type = TEXT("c"), .response_topic = TEXT("r"),
-        .correlation_data = TEXT("d"), .user_properties = &user, .user_property_count = 1,
+        .topic = TEXT("w"),
+        .payload = TEXT("gone"),
+        .qos = 1,
+        .retain = true,
+        .has_expiry = true,
+        .expiry_s = 9,
+        .has_payload_format = true,
+        .payload_format = 1,
+        .content_type = TEXT("c"),
+        .response_topic = TEXT("r"),
+        .correlation_data = TEXT("d"),
+        .user_properties = &user,
+        .user_property_count = 1,
     };
     struct midge_client_options o = {
-        .version = 5, .clean_start = true, .keepalive_s = 30, .session_expiry_s = 7, .client_id = TEXT("me"),
-        .username = TEXT("u"), .password = TEXT("p"), .auth_method = TEXT("m"), .auth_data = TEXT("a"),
-        .request_response_info = true, .no_problem_info = true, .user_properties = &user, .user_property_count = 1,
-        .will = &will, .will_delay_s = 5,
+        .version = 5,
+        .clean_start = true,
+        .keepalive_s = 30,
+        .session_expiry_s = 7,
+        .client_id = TEXT("me"),
+        .username = TEXT("u"),
+        .password = TEXT("p"),
+        .auth_method = TEXT("m"),
+        .auth_data = TEXT("a"),
+        .request_response_info = true,
+        .no_problem_info = true,
+        .user_properties = &user,
+        .user_property_count = 1,
+        .will = &will,
+        .will_delay_s = 5,
     };
     assert_int_equal(midge_client_connect(r->c, &o, r->now), MIDGE_OK);
     struct midge_slice sent = pull(r);
@@ -305,8 +345,8 @@ static void connect_carries_every_field(void **state)
     o.bridge = true;
     o.auth_method = o.auth_data = (struct midge_slice){ 0 };
     assert_int_equal(midge_client_connect(r->c, &o, r->now), MIDGE_OK);
-    expect_sent(r, 0x10, 29, 0, 4, 'M', 'Q', 'T', 'T', 0x84, 0xEE, 0, 30, 0, 2, 'm', 'e', 0, 1, 'w', 0, 4, 'g', 'o',
-                'n', 'e', 0, 1, 'u', 0, 1, 'p');
+    expect_sent(r, 0x10, 29, 0, 4, 'M', 'Q', 'T', 'T', 0x84, 0xEE, 0, 30, 0, 2, 'm', 'e', 0, 1, 'w', 0, 4,
+                'g', 'o', 'n', 'e', 0, 1, 'u', 0, 1, 'p');
 }
 
 SPEC("MQTT311-3.1.2-22", "MQTT311-3.1.3-7", "V31-clientid", "U5-3.1.2.11.10-nomethod", "MQTT-3.1.3-4")
@@ -378,8 +418,9 @@ static void the_host_is_told_the_server_s_limits(void **state)
 {
     struct rig *r = *state;
     r->on_event = connack_tells_what_the_server_serves;
-    open_with(r, &options5, BYTES(0x20, 38, 0, 0, 35, 0x11, 0, 0, 0, 9, 0x13, 0, 7, 0x21, 0, 5, 0x22, 0, 6, 0x24, 1,
-                                  0x25, 0, 0x27, 0, 0, 1, 44, 0x28, 0, 0x29, 0, 0x2A, 0, 0x12, 0, 3, 'a', '-', '1'));
+    open_with(r, &options5,
+              BYTES(0x20, 38, 0, 0, 35, 0x11, 0, 0, 0, 9, 0x13, 0, 7, 0x21, 0, 5, 0x22, 0, 6, 0x24, 1, 0x25,
+                    0, 0x27, 0, 0, 1, 44, 0x28, 0, 0x29, 0, 0x2A, 0, 0x12, 0, 3, 'a', '-', '1'));
 }
 
 /* ---- session present ------------------------------------------------------------------------------------ */
@@ -444,9 +485,9 @@ static void without_a_session_what_was_sent_is_forgotten_and_the_rest_is_sent(vo
     must_publish(r, 1, "t", "1", "one");
     must_publish(r, 2, "t", "2", "two");
     must_publish(r, 2, "t", "3", "three");
-    expect_sent(r, 0x32, 7, 0, 1, 't', 0, 1, 0, '1', 0x34, 7, 0, 1, 't', 0, 2, 0, '2', 0x34, 7, 0, 1, 't', 0, 3, 0,
-                '3');
-    feed(r, BYTES(0x50, 2, 0, 3));                   /* PUBREC */
+    expect_sent(r, 0x32, 7, 0, 1, 't', 0, 1, 0, '1', 0x34, 7, 0, 1, 't', 0, 2, 0, '2', 0x34, 7, 0, 1, 't', 0,
+                3, 0, '3');
+    feed(r, BYTES(0x50, 2, 0, 3));                    /* PUBREC */
     feed(r, BYTES(0x34, 7, 0, 1, 'q', 0, 9, 0, 'x')); /* and one of QoS 2 from the server */
     lose(r);
     must_publish(r, 1, "t", "4", "four");
@@ -511,14 +552,19 @@ static void a_refusal_is_an_acknowledgement_too(void **state)
     feed(r, BYTES(0x40, 3, 0, 1, 0x97, 0x50, 4, 0, 2, 0x87, 0));
     expect_told(r, "published 97 one; published 87 two; ");
     expect_silence(r); /* no PUBREL */
+    must_publish(r, 2, "t", "3", "three");
+    pull(r);
+    feed(r, BYTES(0x50, 3, 0, 3, 0x80));
+    expect_told(r, "published 80 three; ");
     lose(r);
     r->diary[0] = '\0';
     open_with(r, &options5, BYTES(0x20, 3, 1, 0, 0));
     expect_silence(r); /* and not again */
 }
 
-SPEC("MQTT-4.4.0-1", "MQTT-4.6.0-1", "MQTT-4.6.0-4", "MQTT-3.3.1-1", "MQTT-4.3.2-3", "MQTT-4.3.3-3", "MQTT-4.3.3-5",
-     "MQTT-4.3.3-6", "MQTT311-4.4.0-1", "MQTT311-4.6.0-1", "MQTT311-4.6.0-4", "MQTT311-2.3.1-3", "MQTT311-3.3.1-1")
+SPEC("MQTT-4.4.0-1", "MQTT-4.6.0-1", "MQTT-4.6.0-4", "MQTT-3.3.1-1", "MQTT-4.3.2-3", "MQTT-4.3.3-3",
+     "MQTT-4.3.3-5", "MQTT-4.3.3-6", "MQTT311-4.4.0-1", "MQTT311-4.6.0-1", "MQTT311-4.6.0-4",
+     "MQTT311-2.3.1-3", "MQTT311-3.3.1-1")
 static void a_resumed_session_sends_again_in_order(void **state)
 {
     struct rig *r = *state;
@@ -541,12 +587,13 @@ static void a_resumed_session_sends_again_in_order(void **state)
         must_publish(r, 1, "t", "7", "seven");
     }
     open_with(r, &options4, BYTES(0x20, 2, 1, 0));
-    expect_sent(r, 0x62, 2, 0, 4, 0x62, 2, 0, 2, 0x3A, 6, 0, 1, 't', 0, 1, '1', 0x3C, 6, 0, 1, 't', 0, 3, '3', 0x3A, 6,
-                0, 1, 't', 0, 5, '5', 0x30, 4, 0, 1, 't', '6', 0x32, 6, 0, 1, 't', 0, 6, '7', 0x32, 6, 0, 1, 't', 0, 7,
-                '7');
+    expect_sent(r, 0x62, 2, 0, 4, 0x62, 2, 0, 2, 0x3A, 6, 0, 1, 't', 0, 1, '1', 0x3C, 6, 0, 1, 't', 0, 3, '3',
+                0x3A, 6, 0, 1, 't', 0, 5, '5', 0x30, 4, 0, 1, 't', '6', 0x32, 6, 0, 1, 't', 0, 6, '7', 0x32,
+                6, 0, 1, 't', 0, 7, '7');
     feed(r, BYTES(0x70, 2, 0, 4, 0x70, 2, 0, 2, 0x40, 2, 0, 1, 0x50, 2, 0, 3, 0x40, 2, 0, 5));
     expect_sent(r, 0x62, 2, 0, 3);
-    expect_told(r, "published 00 six; published 00 four; published 00 two; published 00 one; published 00 five; ");
+    expect_told(
+        r, "published 00 six; published 00 four; published 00 two; published 00 one; published 00 five; ");
 }
 
 SPEC("MQTT-2.2.1-3", "MQTT-4.3.2-1", "MQTT311-2.3.1-2", "MQTT311-2.3.1-1")
@@ -579,8 +626,8 @@ static void the_server_s_receive_maximum_holds_back_qos_1_and_2_only(void **stat
     must_publish(r, 0, "t", "0", "zero");
     struct midge_filter_request f = { .filter = TEXT("f") };
     assert_int_equal(midge_client_subscribe(r->c, &f, 1, 0, "sub"), MIDGE_OK);
-    expect_sent(r, 0x82, 7, 0, 1, 0, 0, 1, 'f', 0, 0x32, 7, 0, 1, 't', 0, 2, 0, '1', 0x34, 7, 0, 1, 't', 0, 3, 0, '2',
-                0x30, 5, 0, 1, 't', 0, '0');
+    expect_sent(r, 0x82, 7, 0, 1, 0, 0, 1, 'f', 0, 0x32, 7, 0, 1, 't', 0, 2, 0, '1', 0x34, 7, 0, 1, 't', 0, 3,
+                0, '2', 0x30, 5, 0, 1, 't', 0, '0');
     feed(r, BYTES(0x32, 6, 0, 1, 'q', 0, 9, 0)); /* what comes is acknowledged all the same */
     expect_sent(r, 0x40, 2, 0, 9);
     feed(r, BYTES(0x50, 2, 0, 3)); /* PUBREC alone gives nothing back */
@@ -608,10 +655,36 @@ static void what_the_server_does_not_serve_is_not_sent(void **state)
     assert_int_equal(midge_client_publish(r->c, &kept, "retain", r->now), MIDGE_OK);
     must_publish(r, 0, "t", "0123456789ABCDEF", "large"); /* 22 bytes */
     must_publish(r, 0, "t", "0123456789ABCD", "fits");    /* 20 */
-    expect_sent(r, 0x30, 18, 0, 1, 't', 0, '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D');
+    expect_sent(r, 0x30, 18, 0, 1, 't', 0, '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C',
+                'D');
     expect_told(r, "dropped 9B qos; dropped 9A retain; dropped 95 large; published 00 fits; ");
     struct midge_filter_request f = { .filter = TEXT("a/long/filter") };
     assert_int_equal(midge_client_subscribe(r->c, &f, 1, 0, NULL), MIDGE_ERR_INVALID);
+    f.filter = TEXT("a/long/filt"); /* 20 bytes */
+    assert_int_equal(midge_client_subscribe(r->c, &f, 1, 0, NULL), MIDGE_OK);
+    lose(r);
+
+    open_with(r, &options_auth, BYTES(0x20, 12, 0, 0, 9, 0x15, 0, 1, 'm', 0x27, 0, 0, 0, 11));
+    assert_int_equal(midge_client_auth(r->c, true, BYTES(0)), MIDGE_ERR_INVALID); /* 12 bytes */
+    assert_int_equal(midge_client_auth(r->c, true, TEXT("")), MIDGE_OK);
+}
+
+static void leave(struct rig *r, const struct midge_client_event *e)
+{
+    if (e->kind == MIDGE_CLIENT_DROPPED || e->kind == MIDGE_CLIENT_CONNECTED)
+        assert_int_equal(midge_client_disconnect(r->c, 0, NULL, r->now), MIDGE_OK);
+}
+
+static void a_callback_may_disconnect_when_a_publication_is_dropped(void **state)
+{
+    struct rig *r = *state;
+    open_with(r, &options5, BYTES(0x20, 5, 0, 0, 2, 0x24, 1));
+    r->on_event = leave;
+    must_publish(r, 2, "t", "2", "qos");
+    must_publish(r, 1, "t", "1", "stays");
+    expect_sent(r, 0xE0, 0);
+    expect_close(r);
+    expect_told(r, "dropped 9B qos; ");
 }
 
 SPEC("MQTT-3.3.4-6")
@@ -621,14 +694,22 @@ static void a_publication_carries_its_properties_and_no_subscription_id(void **s
     open5(r);
     const struct midge_user_property users[] = { { TEXT("k"), TEXT("1") }, { TEXT("k"), TEXT("2") } };
     struct midge_publication p = {
-        .topic = TEXT("t"), .payload = TEXT("x"), .has_expiry = true, .expiry_s = 60, .has_payload_format = true,
-        .payload_format = 1, .content_type = TEXT("c"), .response_topic = TEXT("r"), .correlation_data = TEXT(""),
-        .user_properties = users, .user_property_count = 2,
+        .topic = TEXT("t"),
+        .payload = TEXT("x"),
+        .has_expiry = true,
+        .expiry_s = 60,
+        .has_payload_format = true,
+        .payload_format = 1,
+        .content_type = TEXT("c"),
+        .response_topic = TEXT("r"),
+        .correlation_data = TEXT(""),
+        .user_properties = users,
+        .user_property_count = 2,
     };
     assert_int_equal(midge_client_publish(r->c, &p, NULL, r->now), MIDGE_OK);
     r->now += 10500;
-    expect_sent(r, 0x30, 37, 0, 1, 't', 32, 0x02, 0, 0, 0, 50, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09, 0, 0,
-                0x26, 0, 1, 'k', 0, 1, '1', 0x26, 0, 1, 'k', 0, 1, '2', 'x');
+    expect_sent(r, 0x30, 37, 0, 1, 't', 32, 0x02, 0, 0, 0, 50, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r',
+                0x09, 0, 0, 0x26, 0, 1, 'k', 0, 1, '1', 0x26, 0, 1, 'k', 0, 1, '2', 'x');
 }
 
 static void what_expired_before_it_was_sent_is_dropped(void **state)
@@ -671,18 +752,20 @@ static void publications_that_break_the_standard_are_refused(void **state)
     for (size_t i = 0; i < COUNT(bad); i++)
         assert_int_equal(midge_client_publish(r->c, &bad[i], NULL, r->now), MIDGE_ERR_INVALID);
     assert_int_equal(midge_client_held(r->c), 0);
+    const struct midge_publication longest = { .topic = { longer, 65535 } }; /* [MQTT-4.7.3-3] */
+    assert_int_equal(midge_client_publish(r->c, &longest, NULL, r->now), MIDGE_OK);
 }
 
 static void the_queue_has_two_limits(void **state)
 {
     struct rig *r = *state;
     r->config.queue_msgs = 2;
-    r->config.queue_bytes = 10;
+    r->config.queue_bytes = 12;
     open4(r);
     must_publish(r, 1, "t", "1234", "a");
-    assert_int_equal(publish(r, 1, "t", "56789", "b"), MIDGE_ERR_FULL); /* 11 bytes */
+    assert_int_equal(publish(r, 1, "t", "56789AB", "b"), MIDGE_ERR_FULL); /* 13 bytes */
     must_publish(r, 1, "t", "5678", "c");
-    assert_int_equal(publish(r, 0, "t", "", "d"), MIDGE_ERR_FULL); /* 3 messages */
+    assert_int_equal(publish(r, 0, "t", "", "d"), MIDGE_ERR_FULL); /* 3 messages, 11 bytes */
     pull(r);
     assert_int_equal(publish(r, 0, "t", "", "d"), MIDGE_ERR_FULL); /* sent is still held */
     feed(r, BYTES(0x40, 2, 0, 1));
@@ -706,7 +789,59 @@ static void an_acknowledgement_that_comes_before_the_last_byte_is_not_lost(void 
     expect_told(r, "published 00 one; ");
     assert_int_equal(midge_client_pull(r->c, out, 3, r->now), 3);
     feed(r, BYTES(0x50, 2, 0, 2));
+    assert_int_equal(midge_client_status(r->c), MIDGE_STATUS_PULL); /* the rest of it */
     expect_sent(r, 1, 't', 0, 2, 'a', 'g', 'a', 'i', 'n', 0x62, 2, 0, 2);
+}
+
+static void a_packet_that_was_cut_off_by_the_end_is_sent_again_with_dup(void **state)
+{
+    struct rig *r = *state;
+    uint8_t out[4];
+    open5(r);
+    must_publish(r, 1, "t", "1", "one");
+    must_publish(r, 2, "t", "2", "two");
+    assert_int_equal(midge_client_pull(r->c, out, 4, r->now), 4);
+    lose(r);
+    open_with(r, &options5, BYTES(0x20, 3, 1, 0, 0));
+    expect_sent(r, 0x3A, 7, 0, 1, 't', 0, 1, 0, '1', 0x34, 7, 0, 1, 't', 0, 2, 0, '2');
+    lose(r);
+
+    open_with(r, &options5, BYTES(0x20, 3, 1, 0, 0));
+    assert_int_equal(midge_client_pull(r->c, out, 4, r->now), 4);
+    feed(r, BYTES(0x40, 3, 0, 1, 0x97)); /* acknowledged meanwhile */
+    lose(r);
+    expect_told(r, "published 97 one; disconnected 80; ");
+    open_with(r, &options5, BYTES(0x20, 3, 1, 0, 0));
+    assert_int_equal(midge_client_pull(r->c, out, 4, r->now), 4);
+    feed(r, BYTES(0x50, 2, 0, 2));
+    lose(r);
+    open_with(r, &options5, BYTES(0x20, 6, 1, 0, 3, 0x21, 0, 1));
+    expect_sent(r, 0x62, 2, 0, 2);
+    must_publish(r, 1, "t", "3", "three");
+    must_publish(r, 1, "t", "4", "four");
+    expect_sent(r, 0x32, 7, 0, 1, 't', 0, 3, 0, '3');
+    feed(r, BYTES(0x70, 2, 0, 2)); /* took nothing of this connection's window: gives nothing back */
+    expect_silence(r);
+    feed(r, BYTES(0x40, 2, 0, 3));
+    expect_sent(r, 0x32, 7, 0, 1, 't', 0, 4, 0, '4');
+}
+
+SPEC("U5-4.9-quota")
+static void a_resumed_pubrel_does_not_widen_the_window(void **state)
+{
+    struct rig *r = *state;
+    open5(r);
+    must_publish(r, 2, "t", "1", "one");
+    pull(r);
+    feed(r, BYTES(0x50, 2, 0, 1));
+    pull(r);
+    lose(r);
+    open_with(r, &options5, BYTES(0x20, 6, 1, 0, 3, 0x21, 0, 1));
+    must_publish(r, 1, "t", "2", "two");
+    must_publish(r, 1, "t", "3", "three");
+    expect_sent(r, 0x62, 2, 0, 1, 0x32, 7, 0, 1, 't', 0, 2, 0, '2');
+    feed(r, BYTES(0x70, 2, 0, 1));
+    expect_silence(r);
 }
 
 SPEC("U5-3.6-0x92", "U5-2.4-ack")
@@ -741,10 +876,23 @@ static void aliases_stay_within_the_server_s_maximum_and_the_oldest_gives_way(vo
         must_publish(r, 0, "a", "3", NULL);
         must_publish(r, 0, "c", "4", NULL);
         must_publish(r, 0, "b", "5", NULL);
-        expect_sent(r, 0x30, 8, 0, 1, 'a', 3, 0x23, 0, 1, '1', 0x30, 8, 0, 1, 'b', 3, 0x23, 0, 2, '2', 0x30, 7, 0, 0, 3,
-                    0x23, 0, 1, '3', 0x30, 8, 0, 1, 'c', 3, 0x23, 0, 2, '4', 0x30, 8, 0, 1, 'b', 3, 0x23, 0, 1, '5');
+        expect_sent(r, 0x30, 8, 0, 1, 'a', 3, 0x23, 0, 1, '1', 0x30, 8, 0, 1, 'b', 3, 0x23, 0, 2, '2', 0x30,
+                    7, 0, 0, 3, 0x23, 0, 1, '3', 0x30, 8, 0, 1, 'c', 3, 0x23, 0, 2, '4', 0x30, 8, 0, 1, 'b',
+                    3, 0x23, 0, 1, '5');
         lose(r); /* and with the connection they are gone */
     }
+}
+
+static void an_alias_that_would_make_the_packet_too_large_is_left_out(void **state)
+{
+    struct rig *r = *state;
+    r->config.alias_out = 10;
+    open_with(r, &options5, BYTES(0x20, 11, 0, 0, 8, 0x22, 0, 2, 0x27, 0, 0, 0, 12));
+    must_publish(r, 0, "a", "123", NULL);
+    must_publish(r, 0, "a", "12", NULL);
+    must_publish(r, 0, "a", "123456", NULL);
+    expect_sent(r, 0x30, 10, 0, 1, 'a', 3, 0x23, 0, 1, '1', '2', '3', 0x30, 8, 0, 0, 3, 0x23, 0, 1, '1', '2',
+                0x30, 10, 0, 1, 'a', 0, '1', '2', '3', '4', '5', '6');
 }
 
 SPEC("MQTT-3.2.2-18")
@@ -767,8 +915,10 @@ static void every_alias_up_to_our_maximum_is_taken(void **state)
     struct rig *r = *state;
     r->config.alias_in = 2;
     open5(r);
-    feed(r, BYTES(0x30, 7, 0, 1, 'a', 3, 0x23, 0, 1, 0x30, 7, 0, 1, 'b', 3, 0x23, 0, 2, 0x30, 6, 0, 0, 3, 0x23, 0, 1));
-    feed(r, BYTES(0x30, 7, 0, 1, 'c', 3, 0x23, 0, 1, 0x30, 6, 0, 0, 3, 0x23, 0, 1, 0x30, 6, 0, 0, 3, 0x23, 0, 2));
+    feed(r, BYTES(0x30, 7, 0, 1, 'a', 3, 0x23, 0, 1, 0x30, 7, 0, 1, 'b', 3, 0x23, 0, 2, 0x30, 6, 0, 0, 3,
+                  0x23, 0, 1));
+    feed(r, BYTES(0x30, 7, 0, 1, 'c', 3, 0x23, 0, 1, 0x30, 6, 0, 0, 3, 0x23, 0, 1, 0x30, 6, 0, 0, 3, 0x23, 0,
+                  2));
     expect_told(r, "message a q0 ''; message b q0 ''; message a q0 ''; message c q0 ''; message c q0 ''; "
                    "message b q0 ''; ");
     feed(r, BYTES(0x30, 7, 0, 1, 'd', 3, 0x23, 0, 3));
@@ -783,15 +933,17 @@ static void every_alias_up_to_our_maximum_is_taken(void **state)
 
 /* ---- messages from the server --------------------------------------------------------------------------- */
 
-SPEC("MQTT-4.6.0-2", "MQTT-4.6.0-3", "MQTT-4.5.0-2", "MQTT-3.3.4-1", "MQTT-4.3.3-8", "MQTT-4.3.3-11", "MQTT311-4.6.0-2",
-     "MQTT311-4.6.0-3", "MQTT311-4.5.0-2", "MQTT311-3.3.4-1", "MQTT311-4.3.2-2", "MQTT311-4.3.3-2")
+SPEC("MQTT-4.6.0-2", "MQTT-4.6.0-3", "MQTT-4.5.0-2", "MQTT-3.3.4-1", "MQTT-4.3.3-8", "MQTT-4.3.3-11",
+     "MQTT311-4.6.0-2", "MQTT311-4.6.0-3", "MQTT311-4.5.0-2", "MQTT311-3.3.4-1", "MQTT311-4.3.2-2",
+     "MQTT311-4.3.3-2")
 static void messages_are_acknowledged_in_their_order(void **state)
 {
     struct rig *r = *state;
     open4(r);
-    feed(r, BYTES(0x32, 6, 0, 1, 'a', 0, 9, '1', 0x34, 6, 0, 1, 'a', 0, 3, '2', 0x31, 4, 0, 1, 'a', '3', 0x32, 6, 0, 1,
-                  'a', 0, 7, '4', 0x34, 6, 0, 1, 'a', 0, 1, '5'));
-    expect_told(r, "message a q1 '1'; message a q2 '2'; message a q0 retained '3'; message a q1 '4'; message a q2 '5'; ");
+    feed(r, BYTES(0x32, 6, 0, 1, 'a', 0, 9, '1', 0x34, 6, 0, 1, 'a', 0, 3, '2', 0x31, 4, 0, 1, 'a', '3', 0x32,
+                  6, 0, 1, 'a', 0, 7, '4', 0x34, 6, 0, 1, 'a', 0, 1, '5'));
+    expect_told(r, "message a q1 '1'; message a q2 '2'; message a q0 retained '3'; message a q1 '4'; message "
+                   "a q2 '5'; ");
     expect_sent(r, 0x40, 2, 0, 9, 0x50, 2, 0, 3, 0x40, 2, 0, 7, 0x50, 2, 0, 1);
     feed(r, BYTES(0x62, 2, 0, 1, 0x62, 2, 0, 3));
     expect_sent(r, 0x70, 2, 0, 1, 0x70, 2, 0, 3);
@@ -868,6 +1020,38 @@ static void our_receive_maximum_is_not_passed(void **state)
     expect_close(r);
 }
 
+static void each_connection_begins_to_count_anew(void **state)
+{
+    struct rig *r = *state;
+    r->config.receive_maximum = 1;
+    open5(r);
+    feed(r, BYTES(0x32, 6, 0, 1, 'a', 0, 1, 0)); /* the PUBACK is not sent any more */
+    lose(r);
+    open_with(r, &options5, BYTES(0x20, 3, 1, 0, 0));
+    expect_silence(r);
+    feed(r, BYTES(0x3A, 6, 0, 1, 'a', 0, 1, 0));
+    expect_sent(r, 0x40, 2, 0, 1);
+}
+
+static uint8_t leave_and_refuse(void *user, const struct midge_message *m)
+{
+    struct rig *r = user;
+    (void)m;
+    assert_int_equal(midge_client_disconnect(r->c, 0, NULL, r->now), MIDGE_OK);
+    return 0x97;
+}
+
+static void the_first_word_on_the_end_counts(void **state)
+{
+    struct rig *r = *state;
+    r->hooks.message = leave_and_refuse;
+    open4(r);
+    feed(r, BYTES(0x32, 5, 0, 1, 'a', 0, 1));
+    expect_sent(r, 0xE0, 0);
+    lose(r);
+    expect_told(r, "disconnected 00; ");
+}
+
 static void on_3x_open_qos_2_ids_are_bounded_too(void **state)
 {
     struct rig *r = *state;
@@ -934,6 +1118,56 @@ static void a_port_that_does_not_send_is_asked_to_stop_reading(void **state)
     assert_int_equal(midge_client_status(r->c), 0);
 }
 
+/* Bytes that ask for memory when there is none. */
+SPEC("MQTT311-4.8.0-2")
+static void without_memory_for_what_comes_the_connection_ends(void **state)
+{
+    struct rig *r = *state;
+    r->config.alias_in = 1;
+    const struct {
+        long allocs;
+        struct midge_slice bytes;
+    } rows[] = {
+        { 0, BYTES(0x30, 6, 0, 1) },                     /* a packet in pieces */
+        { 0, BYTES(0x32, 6, 0, 1, 'a', 0, 1, 0) },       /* PUBACK */
+        { 1, BYTES(0x34, 6, 0, 1, 'a', 0, 1, 0) },       /* id of QoS 2 */
+        { 0, BYTES(0x30, 7, 0, 1, 'a', 3, 0x23, 0, 1) }, /* table of aliases */
+        { 1, BYTES(0x30, 7, 0, 1, 'a', 3, 0x23, 0, 1) }, /* alias */
+        { 0, BYTES(0x62, 2, 0, 1) },                     /* PUBCOMP */
+        { 0, BYTES(0x50, 2, 0, 1) },                     /* PUBREL */
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        start(r);
+        open5(r);
+        r->allocs_left = rows[i].allocs;
+        midge_client_recv(r->c, rows[i].bytes.data, rows[i].bytes.len, r->now);
+        r->allocs_left = -1;
+        expect_sent(r, 0xE0, 1, 0x97);
+        expect_told(r, "");
+        lose(r);
+        midge_client_free(r->c);
+        r->diary[0] = '\0';
+    }
+    r->c = NULL;
+}
+
+static void without_memory_for_connect_nothing_is_begun(void **state)
+{
+    struct rig *r = *state;
+    start(r);
+    for (r->allocs_left = 0;; r->allocs_left++) {
+        long n = r->allocs_left;
+        enum midge_err err = midge_client_connect(r->c, &options_auth, r->now);
+        if (err == MIDGE_OK)
+            break;
+        assert_int_equal(err, MIDGE_ERR_NO_MEMORY);
+        assert_int_equal(midge_client_status(r->c), 0);
+        assert_true(n < 10);
+        r->allocs_left = n;
+    }
+    r->allocs_left = -1;
+}
+
 /* ---- subscribing ---------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.8.1-1", "MQTT-3.8.3-2", "MQTT-3.10.3-2", "MQTT311-3.8.3-3", "MQTT311-3.10.3-2", "MQTT-3.9.3-1")
@@ -942,7 +1176,11 @@ static void subscriptions_are_asked_for_and_answered(void **state)
     struct rig *r = *state;
     const struct midge_filter_request f[] = {
         { .filter = TEXT("a"), .qos = 1 },
-        { .filter = TEXT("b/#"), .qos = 2, .no_local = true, .retain_as_published = true, .retain_handling = 2 },
+        { .filter = TEXT("b/#"),
+          .qos = 2,
+          .no_local = true,
+          .retain_as_published = true,
+          .retain_handling = 2 },
     };
     start(r);
     assert_int_equal(midge_client_subscribe(r->c, f, 2, 0, NULL), MIDGE_ERR_INVALID); /* not connected */
@@ -950,7 +1188,9 @@ static void subscriptions_are_asked_for_and_answered(void **state)
     assert_int_equal(midge_client_subscribe(r->c, f, 0, 0, NULL), MIDGE_ERR_INVALID);
     assert_int_equal(midge_client_subscribe(r->c, f, 2, 268435456, NULL), MIDGE_ERR_INVALID);
     const struct midge_filter_request bad[] = {
-        { .filter = { 0 } }, { .filter = BYTES(0xFF) }, { .filter = TEXT("a"), .qos = 3 },
+        { .filter = { 0 } },
+        { .filter = BYTES(0xFF) },
+        { .filter = TEXT("a"), .qos = 3 },
         { .filter = TEXT("a"), .retain_handling = 3 },
     };
     for (size_t i = 0; i < COUNT(bad); i++)
@@ -958,8 +1198,8 @@ static void subscriptions_are_asked_for_and_answered(void **state)
 
     assert_int_equal(midge_client_subscribe(r->c, f, 2, 7, "sub"), MIDGE_OK);
     assert_int_equal(midge_client_unsubscribe(r->c, f, 2, "unsub"), MIDGE_OK);
-    expect_sent(r, 0x82, 15, 0, 1, 2, 0x0B, 7, 0, 1, 'a', 1, 0, 3, 'b', '/', '#', 0x2E, 0xA2, 11, 0, 2, 0, 0, 1, 'a', 0,
-                3, 'b', '/', '#');
+    expect_sent(r, 0x82, 15, 0, 1, 2, 0x0B, 7, 0, 1, 'a', 1, 0, 3, 'b', '/', '#', 0x2E, 0xA2, 11, 0, 2, 0, 0,
+                1, 'a', 0, 3, 'b', '/', '#');
     feed(r, BYTES(0xB0, 5, 0, 2, 0, 0, 0x11));
     feed(r, BYTES(0x90, 5, 0, 1, 0, 1, 0x87));
     expect_told(r, "unsubscribed unsub 00 11; subscribed sub 01 87; ");
@@ -968,7 +1208,8 @@ static void subscriptions_are_asked_for_and_answered(void **state)
     open4(r);
     assert_int_equal(midge_client_subscribe(r->c, f, 2, 7, "sub"), MIDGE_OK);
     assert_int_equal(midge_client_unsubscribe(r->c, f, 2, "unsub"), MIDGE_OK);
-    expect_sent(r, 0x82, 12, 0, 3, 0, 1, 'a', 1, 0, 3, 'b', '/', '#', 2, 0xA2, 10, 0, 4, 0, 1, 'a', 0, 3, 'b', '/', '#');
+    expect_sent(r, 0x82, 12, 0, 3, 0, 1, 'a', 1, 0, 3, 'b', '/', '#', 2, 0xA2, 10, 0, 4, 0, 1, 'a', 0, 3, 'b',
+                '/', '#');
     feed(r, BYTES(0x90, 4, 0, 3, 1, 0x80, 0xB0, 2, 0, 4));
     expect_told(r, "subscribed sub 01 80; unsubscribed unsub; ");
 }
@@ -981,8 +1222,15 @@ static void requests_end_with_their_connection(void **state)
     assert_int_equal(midge_client_subscribe(r->c, &f, 1, 0, "sent"), MIDGE_OK);
     pull(r);
     assert_int_equal(midge_client_unsubscribe(r->c, &f, 1, "unsent"), MIDGE_OK);
+    uint8_t half[3];
+    assert_int_equal(midge_client_pull(r->c, half, 3, r->now), 3);
     lose(r);
     expect_told(r, "dropped 80 unsent; dropped 80 sent; disconnected 80; ");
+    open4(r);
+    expect_silence(r);
+    feed(r, BYTES(0x32, 5, 0, 1, 'a', 0, 1));
+    assert_int_equal(midge_client_pull(r->c, half, 3, r->now), 3); /* half a PUBACK */
+    lose(r);
     open4(r);
     expect_silence(r);
 }
@@ -1034,13 +1282,67 @@ static void somebody_who_only_sends_asks_for_a_sign_of_life_too(void **state)
     }
     wait(r, 500);
     expect_sent(r, 0xC0, 0);
+    must_publish(r, 0, "t", "xyz", NULL);
+    uint8_t half[4];
+    assert_int_equal(midge_client_pull(r->c, half, 4, r->now), 4);
     wait(r, 7499);
     assert_true(midge_client_is_connected(r->c));
     wait(r, 1); /* 15 s without a byte */
     expect_close(r);
     lose(r);
-    expect_told(r, "published 00; published 00; published 00; published 00; published 00; published 00; published 00; "
-                   "disconnected 8D; ");
+    expect_told(
+        r,
+        "published 00; published 00; published 00; published 00; published 00; published 00; published 00; "
+        "dropped 80; disconnected 8D; ");
+}
+
+static void time_comes_with_each_call_and_does_not_go_back(void **state)
+{
+    struct rig *r = *state;
+    struct midge_client_options o = with_keepalive(4, 10);
+    open_with(r, &o, BYTES(0x20, 2, 0, 0));
+    midge_ms opened = r->now;
+    r->now += 2000; /* and no tick */
+    must_publish(r, 0, "t", "", NULL);
+    pull(r);
+    assert_int_equal(midge_client_deadline(r->c), opened + 7500);
+    r->now += 1000;
+    feed(r, BYTES(0x30, 3, 0, 1, 'a'));
+    assert_int_equal(midge_client_deadline(r->c), opened + 2000 + 7500);
+    r->now -= 2500;
+    feed(r, BYTES(0x30, 3, 0, 1, 'a'));
+    must_publish(r, 0, "t", "", NULL);
+    pull(r);
+    midge_client_tick(r->c, 0);
+    assert_int_equal(midge_client_deadline(r->c), opened + 3000 + 7500);
+    r->now += 2600;
+    assert_int_equal(midge_client_disconnect(r->c, 0, NULL, r->now), MIDGE_OK);
+    assert_int_equal(midge_client_deadline(r->c), r->now + 5000);
+    lose(r);
+    midge_client_free(r->c);
+
+    r->c = midge_client_new(&r->config, r->now);
+    assert_int_equal(midge_client_connect(r->c, &options4, r->now - 5), MIDGE_OK);
+    assert_int_equal(midge_client_deadline(r->c), r->now + 10000);
+}
+
+static void what_was_due_on_one_connection_is_not_on_the_next(void **state)
+{
+    struct rig *r = *state;
+    struct midge_client_options o = with_keepalive(5, 10);
+    open_with(r, &o, BYTES(0x20, 3, 0, 0, 0));
+    wait(r, 7500); /* PINGREQ is due */
+    feed(r, BYTES(0xE0, 0));
+    lose(r);
+    expect_told(r, "disconnected 00 by server; ");
+    open_with(r, &o, BYTES(0x20, 3, 1, 0, 0));
+    expect_silence(r);
+    wait(r, 7500);
+    pull(r);
+    lose(r);
+    expect_told(r, "disconnected 80; "); /* not by the server, this time */
+    open_with(r, &o, BYTES(0x20, 3, 1, 0, 0));
+    assert_int_equal(midge_client_deadline(r->c), r->now + 7500);
 }
 
 SPEC("MQTT-3.1.2-21", "MQTT-3.2.2-21")
@@ -1058,6 +1360,9 @@ static void the_server_s_keep_alive_is_the_one_in_force(void **state)
     lose(r);
     open_with(r, &o, BYTES(0x20, 6, 0, 0, 3, 0x13, 0, 0)); /* and it may switch it off */
     assert_int_equal(midge_client_deadline(r->c), MIDGE_NEVER);
+    wait(r, 1000000000);
+    expect_silence(r);
+    assert_true(midge_client_is_connected(r->c));
 }
 
 static void a_server_that_does_not_answer_connect_is_left(void **state)
@@ -1065,6 +1370,7 @@ static void a_server_that_does_not_answer_connect_is_left(void **state)
     struct rig *r = *state;
     start(r);
     assert_int_equal(midge_client_deadline(r->c), MIDGE_NEVER);
+    r->now += 5;
     assert_int_equal(midge_client_connect(r->c, &options4, r->now), MIDGE_OK);
     pull(r);
     assert_int_equal(midge_client_deadline(r->c), r->now + 10000);
@@ -1090,7 +1396,9 @@ static void nothing_follows_disconnect(void **state)
     feed(r, BYTES(0x32, 5, 0, 1, 'b', 0, 2)); /* nor is anything read */
     expect_sent(r, 0xE0, 0);
     expect_close(r);
-    assert_int_equal(midge_client_disconnect(r->c, 0, NULL, r->now), MIDGE_OK);
+    const uint32_t never = UINT32_MAX;
+    assert_int_equal(midge_client_disconnect(r->c, 0x04, &never, r->now), MIDGE_OK); /* too late */
+    expect_silence(r);
     lose(r);
     expect_told(r, "message a q1 ''; disconnected 00; ");
     assert_int_equal(midge_client_held(r->c), 2);
@@ -1114,7 +1422,8 @@ static void disconnect_may_change_the_session_s_expiry(void **state)
     struct rig *r = *state;
     const uint32_t hour = 3600, none = 0;
     open5(r);
-    assert_int_equal(midge_client_disconnect(r->c, 0x8E, NULL, r->now), MIDGE_ERR_INVALID); /* a server's code */
+    assert_int_equal(midge_client_disconnect(r->c, 0x8E, NULL, r->now),
+                     MIDGE_ERR_INVALID); /* a server's code */
     assert_int_equal(midge_client_disconnect(r->c, 0, &hour, r->now), MIDGE_OK);
     expect_sent(r, 0xE0, 7, 0, 5, 0x11, 0, 0, 0x0E, 0x10);
     lose(r);
@@ -1186,7 +1495,7 @@ static void the_server_s_disconnect_is_told_with_its_reason(void **state)
 struct broken {
     uint8_t version;
     struct midge_slice bytes;
-    uint8_t reason; /* of our DISCONNECT */
+    uint8_t reason; /* as the host is told, and on 5.0 the server */
 };
 
 SPEC("MQTT-4.13.1-1", "MQTT-2.1.3-1", "MQTT-1.5.5-1", "U5-wrongdir", "U5-2.1.2-0", "MQTT311-4.8.0-1",
@@ -1226,14 +1535,14 @@ static void a_server_that_breaks_the_rules_is_left_with_the_reason(void **state)
         { 5, BYTES(0x30, 0x80, 0x00), 0x81 },
         { 5, BYTES(0x30, 0xFF, 0xFF, 0xFF, 0xFF, 0x01), 0x81 },
         { 5, BYTES(0x30, 99), 0x95 }, /* from its length alone */
-        { 4, BYTES(0x00, 0), 0 },
-        { 4, BYTES(0x20, 2, 0, 0), 0 },
-        { 4, BYTES(0x36, 5, 0, 1, 'a', 0, 1), 0 },
-        { 4, BYTES(0x30, 3, 0, 1, '+'), 0 },
-        { 4, BYTES(0x40, 3, 0, 1, 0), 0 },
-        { 4, BYTES(0x6A, 2, 0, 1), 0 },
-        { 4, BYTES(0xE0, 0), 0 },
-        { 4, BYTES(0xF0, 0), 0 },
+        { 4, BYTES(0x00, 0), 0x81 },
+        { 4, BYTES(0x20, 2, 0, 0), 0x82 },
+        { 4, BYTES(0x36, 5, 0, 1, 'a', 0, 1), 0x81 },
+        { 4, BYTES(0x30, 3, 0, 1, '+'), 0x90 },
+        { 4, BYTES(0x40, 3, 0, 1, 0), 0x81 },
+        { 4, BYTES(0x6A, 2, 0, 1), 0x81 },
+        { 4, BYTES(0xE0, 0), 0x82 },
+        { 4, BYTES(0xF0, 0), 0x81 },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         if (rows[i].version == 5)
@@ -1246,6 +1555,9 @@ static void a_server_that_breaks_the_rules_is_left_with_the_reason(void **state)
             expect_sent(r, 0xE0, 1, rows[i].reason);
         expect_close(r); /* 3.x: without DISCONNECT, which would say that all is well */
         lose(r);
+        char told[32];
+        snprintf(told, sizeof told, "disconnected %02X; ", rows[i].reason);
+        expect_told(r, told);
     }
 }
 
@@ -1259,13 +1571,36 @@ static void mqtt31_servers_may_set_dup_on_pubrel(void **state)
     expect_sent(r, 0x70, 2, 0, 1);
 }
 
+static void the_largest_packet_we_take_is_taken(void **state)
+{
+    struct rig *r = *state;
+    r->config.packet_bytes = 10;
+    open5(r);
+    feed(r, BYTES(0x30, 8, 0, 1, 'a', 0, '1', '2', '3', '4'));
+    expect_told(r, "message a q0 '1234'; ");
+}
+
+static void an_answer_before_the_question_is_no_answer(void **state)
+{
+    struct rig *r = *state;
+    start(r);
+    assert_int_equal(midge_client_connect(r->c, &options5, r->now), MIDGE_OK);
+    feed(r, BYTES(0x20, 3, 0, 0, 0));
+    expect_close(r); /* not even CONNECT */
+    lose(r);
+    expect_told(r, "disconnected 82; ");
+}
+
 SPEC("MQTT-3.2.0-1", "MQTT-3.14.0-1", "MQTT311-3.2.0-1")
 static void nothing_but_connack_or_auth_may_come_first(void **state)
 {
     struct rig *r = *state;
     start(r);
     const struct midge_slice bad[] = {
-        BYTES(0x30, 4, 0, 1, 'a', 0), BYTES(0xD0, 0), BYTES(0xE0, 0), BYTES(0x90, 4, 0, 1, 0, 0),
+        BYTES(0x30, 4, 0, 1, 'a', 0),
+        BYTES(0xD0, 0),
+        BYTES(0xE0, 0),
+        BYTES(0x90, 4, 0, 1, 0, 0),
         BYTES(0xF0, 6, 0x18, 4, 0x15, 0, 1, 'm'), /* no method was named */
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -1279,10 +1614,6 @@ static void nothing_but_connack_or_auth_may_come_first(void **state)
 }
 
 /* ---- AUTH ----------------------------------------------------------------------------------------------- */
-
-static const struct midge_client_options options_auth = {
-    .version = 5, .client_id = { (const uint8_t *)"me", 2 }, .auth_method = { (const uint8_t *)"m", 1 },
-};
 
 /* Answers each challenge at once, from inside the callback. */
 static void answer_challenge(struct rig *r, const struct midge_client_event *e)
@@ -1321,6 +1652,29 @@ static void auth_goes_to_and_fro(void **state)
     expect_sent(r, 0xE0, 1, 0x82);
 }
 
+static void a_challenge_is_answered_once_and_in_time(void **state)
+{
+    struct rig *r = *state;
+    start(r);
+    assert_int_equal(midge_client_connect(r->c, &options_auth, r->now), MIDGE_OK);
+    pull(r);
+    feed(r, BYTES(0xF0, 6, 0x18, 4, 0x15, 0, 1, 'm'));
+    assert_int_equal(midge_client_auth(r->c, false, TEXT("")), MIDGE_OK);
+    assert_int_equal(midge_client_auth(r->c, false, TEXT("")), MIDGE_ERR_INVALID);
+    feed(r, BYTES(0xF0, 6, 0x18, 4, 0x15, 0, 1, 'm'));
+    pull(r);
+    feed(r, BYTES(0x20, 7, 0, 0, 4, 0x15, 0, 1, 'm'));
+    assert_int_equal(midge_client_auth(r->c, false, TEXT("")), MIDGE_ERR_INVALID); /* it was let in without */
+    assert_int_equal(midge_client_auth(r->c, true, TEXT("")), MIDGE_OK);
+    pull(r);
+    lose(r);
+    assert_int_equal(midge_client_connect(r->c, &options_auth, r->now), MIDGE_OK);
+    pull(r);
+    assert_int_equal(midge_client_auth(r->c, false, TEXT("")), MIDGE_ERR_INVALID);
+    feed(r, BYTES(0x20, 7, 0, 0, 4, 0x15, 0, 1, 'm'));
+    assert_int_equal(midge_client_auth(r->c, true, TEXT("")), MIDGE_OK); /* the earlier one is over */
+}
+
 SPEC("MQTT-4.12.0-7")
 static void without_a_method_no_auth_is_sent(void **state)
 {
@@ -1339,8 +1693,10 @@ static void another_method_than_ours_ends_the_connection(void **state)
     struct rig *r = *state;
     start(r);
     const struct midge_slice bad[] = {
-        BYTES(0xF0, 6, 0x18, 4, 0x15, 0, 1, 'n'), BYTES(0xF0, 6, 0x00, 4, 0x15, 0, 1, 'm'),
-        BYTES(0x20, 7, 0, 0, 4, 0x15, 0, 1, 'n'), BYTES(0x20, 3, 0, 0, 0),
+        BYTES(0xF0, 6, 0x18, 4, 0x15, 0, 1, 'n'),
+        BYTES(0xF0, 6, 0x00, 4, 0x15, 0, 1, 'm'),
+        BYTES(0x20, 7, 0, 0, 4, 0x15, 0, 1, 'n'),
+        BYTES(0x20, 3, 0, 0, 0),
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(midge_client_connect(r->c, &options_auth, r->now), MIDGE_OK);
@@ -1375,12 +1731,6 @@ static void callbacks_may_publish_and_disconnect(void **state)
     lose(r);
     expect_told(r, "published 00 more; published 00 last; disconnected 80; ");
     assert_int_equal(midge_client_held(r->c), 1);
-}
-
-static void leave(struct rig *r, const struct midge_client_event *e)
-{
-    if (e->kind == MIDGE_CLIENT_DROPPED || e->kind == MIDGE_CLIENT_CONNECTED)
-        assert_int_equal(midge_client_disconnect(r->c, 0, NULL, r->now), MIDGE_OK);
 }
 
 static void a_callback_may_disconnect_while_connack_is_handled(void **state)
@@ -1531,28 +1881,38 @@ int main(void)
         TEST(a_resumed_session_sends_again_in_order),
         TEST(packet_ids_are_never_0_and_not_used_twice),
         TEST(the_server_s_receive_maximum_holds_back_qos_1_and_2_only),
+        TEST(a_resumed_pubrel_does_not_widen_the_window),
         TEST(what_the_server_does_not_serve_is_not_sent),
+        TEST(a_callback_may_disconnect_when_a_publication_is_dropped),
         TEST(a_publication_carries_its_properties_and_no_subscription_id),
         TEST(what_expired_before_it_was_sent_is_dropped),
         TEST(publications_that_break_the_standard_are_refused),
         TEST(the_queue_has_two_limits),
         TEST(an_acknowledgement_that_comes_before_the_last_byte_is_not_lost),
+        TEST(a_packet_that_was_cut_off_by_the_end_is_sent_again_with_dup),
         TEST(acknowledgements_of_nothing),
         TEST(aliases_stay_within_the_server_s_maximum_and_the_oldest_gives_way),
         TEST(no_alias_where_the_server_wants_none),
+        TEST(an_alias_that_would_make_the_packet_too_large_is_left_out),
         TEST(every_alias_up_to_our_maximum_is_taken),
         TEST(messages_are_acknowledged_in_their_order),
         TEST(qos_2_is_handed_over_once),
         TEST(a_refused_message_is_said_to_be_on_5_and_comes_again_on_3x),
         TEST(our_receive_maximum_is_not_passed),
+        TEST(the_first_word_on_the_end_counts),
+        TEST(each_connection_begins_to_count_anew),
         TEST(on_3x_open_qos_2_ids_are_bounded_too),
         TEST(a_message_shows_its_properties),
         TEST(without_hooks_everything_is_taken),
         TEST(a_port_that_does_not_send_is_asked_to_stop_reading),
+        TEST(without_memory_for_connect_nothing_is_begun),
+        TEST(without_memory_for_what_comes_the_connection_ends),
         TEST(subscriptions_are_asked_for_and_answered),
         TEST(requests_end_with_their_connection),
         TEST(pingreq_in_time_and_only_when_silent),
         TEST(somebody_who_only_sends_asks_for_a_sign_of_life_too),
+        TEST(what_was_due_on_one_connection_is_not_on_the_next),
+        TEST(time_comes_with_each_call_and_does_not_go_back),
         TEST(the_server_s_keep_alive_is_the_one_in_force),
         TEST(a_server_that_does_not_answer_connect_is_left),
         TEST(nothing_follows_disconnect),
@@ -1563,8 +1923,11 @@ int main(void)
         TEST(the_server_s_disconnect_is_told_with_its_reason),
         TEST(a_server_that_breaks_the_rules_is_left_with_the_reason),
         TEST(mqtt31_servers_may_set_dup_on_pubrel),
+        TEST(an_answer_before_the_question_is_no_answer),
+        TEST(the_largest_packet_we_take_is_taken),
         TEST(nothing_but_connack_or_auth_may_come_first),
         TEST(auth_goes_to_and_fro),
+        TEST(a_challenge_is_answered_once_and_in_time),
         TEST(without_a_method_no_auth_is_sent),
         TEST(another_method_than_ours_ends_the_connection),
         TEST(callbacks_may_publish_and_disconnect),

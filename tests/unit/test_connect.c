@@ -21,10 +21,11 @@ static enum midge_reason decode(struct midge_slice body, struct midge_connect *o
 
 /* All fields: will QoS 2 retained, user name, password. */
 #define FIELDS 0, 2, 'i', 'd', 0, 3, 'w', '/', 't', 0, 2, 0, 0xFF, 0, 1, 'u', 0, 2, 0, 0xFE
-#define FIELDS5 \
+#define FIELDS5                                                                                              \
     0, 2, 'i', 'd', 5, 0x18, 0, 0, 0, 7, 0, 3, 'w', '/', 't', 0, 2, 0, 0xFF, 0, 1, 'u', 0, 2, 0, 0xFE
 
-SPEC("MQTT-3.1.3-1", "MQTT-3.1.2-9", "MQTT-3.1.2-17", "MQTT-3.1.2-19", "MQTT311-3.1.3-1", "MQTT311-3.1.2-9", "V31-name")
+SPEC("MQTT-3.1.3-1", "MQTT-3.1.2-9", "MQTT-3.1.2-17", "MQTT-3.1.2-19", "MQTT311-3.1.3-1", "MQTT311-3.1.2-9",
+     "V31-name")
 static void every_field_lands_in_its_place(void **state)
 {
     (void)state;
@@ -74,12 +75,12 @@ static void connect_properties_are_read(void **state)
 {
     (void)state;
     struct midge_connect c;
-    assert_int_equal(decode(BYTES(MQTT5, 2, 0, 60, 25, 0x21, 0, 10, 0x27, 0, 1, 0, 0, 0x22, 0, 5, 0x19, 1, 0x17, 0, 0x15,
-                                  0, 1, 'm', 0x16, 0, 1, 'd', 0, 0),
+    assert_int_equal(decode(BYTES(MQTT5, 2, 0, 60, 25, 0x21, 0, 10, 0x27, 0, 1, 0, 0, 0x22, 0, 5, 0x19, 1,
+                                  0x17, 0, 0x15, 0, 1, 'm', 0x16, 0, 1, 'd', 0, 0),
                             &c, NULL),
                      MIDGE_RC_MALFORMED); /* the length is one too large: it takes a byte of the client id */
-    assert_int_equal(decode(BYTES(MQTT5, 2, 0, 60, 23, 0x21, 0, 10, 0x27, 0, 1, 0, 0, 0x22, 0, 5, 0x19, 1, 0x17, 0, 0x15,
-                                  0, 1, 'm', 0x16, 0, 1, 'd', 0, 0),
+    assert_int_equal(decode(BYTES(MQTT5, 2, 0, 60, 23, 0x21, 0, 10, 0x27, 0, 1, 0, 0, 0x22, 0, 5, 0x19, 1,
+                                  0x17, 0, 0x15, 0, 1, 'm', 0x16, 0, 1, 'd', 0, 0),
                             &c, NULL),
                      MIDGE_RC_SUCCESS);
     assert_int_equal(c.props.receive_maximum, 10);
@@ -216,8 +217,9 @@ struct bad {
     enum midge_reason rc;
 };
 
-SPEC("MQTT-3.1.3-4", "MQTT-3.1.3-11", "MQTT-3.1.3-12", "MQTT311-3.1.3-4", "MQTT311-3.1.3-10", "MQTT311-3.1.3-11",
-     "MQTT-4.7.0-1", "MQTT-4.7.3-1", "MQTT-2.2.2-1", "U5-3.1.2.11.10-nomethod", "V31-utf8")
+SPEC("MQTT-3.1.3-4", "MQTT-3.1.3-11", "MQTT-3.1.3-12", "MQTT311-3.1.3-4", "MQTT311-3.1.3-10",
+     "MQTT311-3.1.3-11", "MQTT-4.7.0-1", "MQTT-4.7.3-1", "MQTT-2.2.2-1", "U5-3.1.2.11.10-nomethod",
+     "V31-utf8")
 static void bad_texts_topics_and_properties(void **state)
 {
     (void)state;
@@ -275,10 +277,22 @@ static void what_is_written_is_what_is_read(void **state)
     (void)state;
     for (uint8_t version = 3; version <= 5; version++) {
         struct midge_connect c = {
-            .version = version, .bridge = version != 5, .clean_start = true, .has_will = true, .will_retain = true,
-            .will_qos = 1, .has_username = true, .has_password = true, .keepalive_s = 0x1234, .client_id = TEXT("me"),
-            .will_topic = TEXT("w"), .will_payload = TEXT("gone"), .username = TEXT("user"), .password = BYTES(0, 1),
-            .props = { .section = BYTES(0x11, 0, 0, 0, 9) }, .will_props = { .section = BYTES(0x18, 0, 0, 0, 7) },
+            .version = version,
+            .bridge = version != 5,
+            .clean_start = true,
+            .has_will = true,
+            .will_retain = true,
+            .will_qos = 1,
+            .has_username = true,
+            .has_password = true,
+            .keepalive_s = 0x1234,
+            .client_id = TEXT("me"),
+            .will_topic = TEXT("w"),
+            .will_payload = TEXT("gone"),
+            .username = TEXT("user"),
+            .password = BYTES(0, 1),
+            .props = { .section = BYTES(0x11, 0, 0, 0, 9) },
+            .will_props = { .section = BYTES(0x18, 0, 0, 0, 7) },
         };
         struct midge_slice got = wire_encode(encode_connect, &c);
         assert_int_equal(got.data[0], 0x10);
@@ -340,11 +354,24 @@ static void connack_with_every_property(void **state)
 {
     (void)state;
     struct midge_connack p = {
-        .version = 5, .has_session_expiry = true, .session_expiry_s = 0x01020304, .has_server_keep_alive = true,
-        .server_keep_alive_s = 0x0506, .receive_maximum = 0x0708, .maximum_qos = 1, .no_retain = true,
-        .no_wildcards = true, .no_subscription_ids = true, .no_shared = true, .maximum_packet_size = 0x090A0B0C,
-        .topic_alias_maximum = 0x0D0E, .assigned_id = TEXT("auto-1"), .reason_string = TEXT("fine"),
-        .auth_method = TEXT("m"), .auth_data = BYTES(0, 1), .server_reference = TEXT("else"),
+        .version = 5,
+        .has_session_expiry = true,
+        .session_expiry_s = 0x01020304,
+        .has_server_keep_alive = true,
+        .server_keep_alive_s = 0x0506,
+        .receive_maximum = 0x0708,
+        .maximum_qos = 1,
+        .no_retain = true,
+        .no_wildcards = true,
+        .no_subscription_ids = true,
+        .no_shared = true,
+        .maximum_packet_size = 0x090A0B0C,
+        .topic_alias_maximum = 0x0D0E,
+        .assigned_id = TEXT("auto-1"),
+        .reason_string = TEXT("fine"),
+        .auth_method = TEXT("m"),
+        .auth_data = BYTES(0, 1),
+        .server_reference = TEXT("else"),
         .response_info = TEXT("info"),
     };
     struct midge_slice got = wire_encode(encode_connack, &p);
@@ -370,7 +397,8 @@ static void connack_with_every_property(void **state)
     for (uint32_t n = 0; n < got.len - 2; n++) {
         struct midge_slice cut = wire_prefix(wire_body(got), n);
         bool as_3x = n == 2; /* 01 00 would be 3.1.1's; this one begins 00 00 */
-        assert_int_equal(midge_decode_connack(cut, 5, &back, &props), as_3x ? MIDGE_RC_SUCCESS : MIDGE_RC_MALFORMED);
+        assert_int_equal(midge_decode_connack(cut, 5, &back, &props),
+                         as_3x ? MIDGE_RC_SUCCESS : MIDGE_RC_MALFORMED);
         wire_free(cut);
     }
     wire_free(got);
@@ -401,7 +429,8 @@ static void connack_in(void **state)
         { 4, BYTES(1, 5), MIDGE_RC_PROTOCOL_ERROR, 0, false },
         { 4, BYTES(0, 0, 0), MIDGE_RC_MALFORMED, 0, false },
         { 4, BYTES(0), MIDGE_RC_MALFORMED, 0, false },
-        { 5, BYTES(0, 1), MIDGE_RC_SUCCESS, MIDGE_RC_UNSUPPORTED_VERSION, false }, /* a server that knows 3.1.1 only */
+        { 5, BYTES(0, 1), MIDGE_RC_SUCCESS, MIDGE_RC_UNSUPPORTED_VERSION,
+          false }, /* a server that knows 3.1.1 only */
         { 5, BYTES(1, 0, 0), MIDGE_RC_SUCCESS, 0, true },
         { 5, BYTES(0, 0x87, 0), MIDGE_RC_SUCCESS, 0x87, false },
         { 5, BYTES(1, 0x87, 0), MIDGE_RC_PROTOCOL_ERROR, 0, false },

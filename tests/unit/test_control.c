@@ -15,7 +15,8 @@ static void check(const struct in *rows, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct midge_control c;
         struct midge_slice copy = wire_copy(rows[i].body);
-        assert_int_equal(midge_decode_control(rows[i].type, copy, rows[i].version, rows[i].from_client, &c), rows[i].rc);
+        assert_int_equal(midge_decode_control(rows[i].type, copy, rows[i].version, rows[i].from_client, &c),
+                         rows[i].rc);
         wire_free(copy);
     }
 }
@@ -70,17 +71,20 @@ static void fields_arrive(void **state)
     (void)state;
     struct midge_control c;
     memset(&c, 1, sizeof c); /* what is not set is seen */
-    assert_int_equal(midge_decode_control(PK_DISCONNECT, (struct midge_slice){ 0 }, 5, true, &c), MIDGE_RC_SUCCESS);
+    assert_int_equal(midge_decode_control(PK_DISCONNECT, (struct midge_slice){ 0 }, 5, true, &c),
+                     MIDGE_RC_SUCCESS);
     assert_int_equal(c.reason, 0);
     assert_int_equal(c.props.present, 0);
-    assert_int_equal(midge_decode_control(PK_DISCONNECT, BYTES(0x82, 9, 0x11, 0, 0, 0, 60, 0x1F, 0, 1, 'w'), 5, true, &c),
-                     MIDGE_RC_SUCCESS);
+    assert_int_equal(
+        midge_decode_control(PK_DISCONNECT, BYTES(0x82, 9, 0x11, 0, 0, 0, 60, 0x1F, 0, 1, 'w'), 5, true, &c),
+        MIDGE_RC_SUCCESS);
     assert_int_equal(c.reason, 0x82);
     assert_int_equal(c.props.session_expiry_s, 60);
     assert_true(midge_props_has(&c.props, PROP_SESSION_EXPIRY));
     assert_slice(c.props.reason_string, TEXT("w"));
-    assert_int_equal(midge_decode_control(PK_AUTH, BYTES(0x18, 8, 0x15, 0, 1, 'm', 0x16, 0, 1, 'd'), 5, false, &c),
-                     MIDGE_RC_SUCCESS);
+    assert_int_equal(
+        midge_decode_control(PK_AUTH, BYTES(0x18, 8, 0x15, 0, 1, 'm', 0x16, 0, 1, 'd'), 5, false, &c),
+        MIDGE_RC_SUCCESS);
     assert_slice(c.props.auth_method, TEXT("m"));
     assert_slice(c.props.auth_data, TEXT("d"));
 }

@@ -3,9 +3,9 @@
 #include "wire.h"
 
 #define IN(type) MIDGE_IN(PK_##type)
-#define ANSWERS                                                                                                      \
-    (IN(CONNACK) | IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK) | IN(DISCONNECT) | \
-     IN(AUTH))
+#define ANSWERS                                                                                              \
+    (IN(CONNACK) | IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP) | IN(SUBACK) | IN(UNSUBACK) |          \
+     IN(DISCONNECT) | IN(AUTH))
 #define EVERYWHERE (ANSWERS | IN(CONNECT) | MIDGE_IN_WILL | IN(PUBLISH) | IN(SUBSCRIBE) | IN(UNSUBSCRIBE))
 
 /* Table 2-4 once more, with a value of each. */
@@ -19,7 +19,10 @@ static size_t table(const struct row **rows)
 {
     static const uint8_t one[] = { 1 }, two[] = { 1, 2 }, four[] = { 1, 2, 3, 4 }, varint[] = { 0xFF, 0x7F };
     static const uint8_t text[] = { 0, 2, 'h', 'i' }, pair[] = { 0, 1, 'k', 0, 1, 'v' };
-#define V(a) { .data = (a), .len = sizeof(a) }
+#define V(a)                                                                                                 \
+    {                                                                                                        \
+        .data = (a), .len = sizeof(a)                                                                        \
+    }
     static const struct row all[] = {
         { PROP_PAYLOAD_FORMAT, IN(PUBLISH) | MIDGE_IN_WILL, V(one) },
         { PROP_MESSAGE_EXPIRY, IN(PUBLISH) | MIDGE_IN_WILL, V(four) },
@@ -157,7 +160,8 @@ static void an_identifier_in_a_longer_form_is_malformed(void **state)
     (void)state;
     struct midge_props p;
     assert_int_equal(read_section(BYTES(0x81, 0x00, 1), IN(PUBLISH), &p), MIDGE_RC_MALFORMED);
-    assert_int_equal(read_section(BYTES(0x81, 0x02, 1), IN(PUBLISH), &p), MIDGE_RC_MALFORMED); /* 257 is not 1 */
+    assert_int_equal(read_section(BYTES(0x81, 0x02, 1), IN(PUBLISH), &p),
+                     MIDGE_RC_MALFORMED); /* 257 is not 1 */
 }
 
 SPEC("U5-2.2.2-len", "U5-truncated")
@@ -270,8 +274,11 @@ static void texts_are_utf8_and_data_is_not_looked_at(void **state)
     const struct row *rows;
     size_t count = table(&rows);
     const struct midge_slice bad[] = {
-        BYTES(0, 2, 0xC0, 0x80), BYTES(0, 3, 0xED, 0xA0, 0x80), BYTES(0, 4, 0xF4, 0x90, 0x80, 0x80),
-        BYTES(0, 2, 'a', 0x00),  BYTES(0, 1, 0xFF),
+        BYTES(0, 2, 0xC0, 0x80),
+        BYTES(0, 3, 0xED, 0xA0, 0x80),
+        BYTES(0, 4, 0xF4, 0x90, 0x80, 0x80),
+        BYTES(0, 2, 'a', 0x00),
+        BYTES(0, 1, 0xFF),
     };
     for (size_t i = 0; i < count; i++) {
         bool text = rows[i].value.len == 4 && rows[i].value.data[1] == 2 && rows[i].value.data[2] == 'h';
@@ -320,11 +327,12 @@ static void each_value_arrives_in_its_field(void **state)
 {
     (void)state;
     struct midge_props p;
-    assert_int_equal(read_section(BYTES(0x11, 1, 2, 3, 4, 0x21, 5, 6, 0x24, 1, 0x25, 0, 0x27, 7, 8, 9, 10, 0x12, 0, 1,
-                                        'i', 0x22, 11, 12, 0x1F, 0, 1, 'r', 0x28, 0, 0x29, 0, 0x2A, 0, 0x13, 13, 14,
-                                        0x1A, 0, 1, 'R', 0x1C, 0, 1, 's', 0x15, 0, 1, 'm', 0x16, 0, 1, 'd'),
-                                  IN(CONNACK), &p),
-                     MIDGE_RC_SUCCESS);
+    assert_int_equal(
+        read_section(BYTES(0x11, 1, 2, 3, 4, 0x21, 5, 6, 0x24, 1, 0x25, 0, 0x27, 7, 8, 9, 10, 0x12, 0, 1, 'i',
+                           0x22, 11, 12, 0x1F, 0, 1, 'r', 0x28, 0, 0x29, 0, 0x2A, 0, 0x13, 13, 14, 0x1A, 0, 1,
+                           'R', 0x1C, 0, 1, 's', 0x15, 0, 1, 'm', 0x16, 0, 1, 'd'),
+                     IN(CONNACK), &p),
+        MIDGE_RC_SUCCESS);
     assert_int_equal(p.session_expiry_s, 0x01020304);
     assert_int_equal(p.receive_maximum, 0x0506);
     assert_int_equal(p.maximum_qos, 1);
@@ -346,16 +354,18 @@ static void each_value_arrives_in_its_field(void **state)
     assert_int_equal(p.request_problem, 0);
     assert_int_equal(p.request_response, 1);
 
-    assert_int_equal(read_section(BYTES(0x18, 1, 2, 3, 4, 0x02, 5, 6, 7, 8), MIDGE_IN_WILL, &p), MIDGE_RC_SUCCESS);
+    assert_int_equal(read_section(BYTES(0x18, 1, 2, 3, 4, 0x02, 5, 6, 7, 8), MIDGE_IN_WILL, &p),
+                     MIDGE_RC_SUCCESS);
     assert_int_equal(p.will_delay_s, 0x01020304);
     assert_int_equal(p.message_expiry_s, 0x05060708);
 
     struct midge_rd r;
-    midge_rd_init(&r, BYTES(30, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09, 0, 1, 'd', 0x0B, 7, 0x0B, 0x80, 1,
-                            0x23, 0, 9, 0x26, 0, 1, 'k', 0, 1, 'v'));
-    assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p), MIDGE_RC_MALFORMED); /* the length says one more */
-    midge_rd_init(&r, BYTES(29, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09, 0, 1, 'd', 0x0B, 7, 0x0B, 0x80, 1,
-                            0x23, 0, 9, 0x26, 0, 1, 'k', 0, 1, 'v'));
+    midge_rd_init(&r, BYTES(30, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09, 0, 1, 'd', 0x0B, 7, 0x0B,
+                            0x80, 1, 0x23, 0, 9, 0x26, 0, 1, 'k', 0, 1, 'v'));
+    assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p),
+                     MIDGE_RC_MALFORMED); /* the length says one more */
+    midge_rd_init(&r, BYTES(29, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09, 0, 1, 'd', 0x0B, 7, 0x0B,
+                            0x80, 1, 0x23, 0, 9, 0x26, 0, 1, 'k', 0, 1, 'v'));
     assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p), MIDGE_RC_SUCCESS);
     assert_int_equal(p.payload_format, 1);
     assert_slice(p.content_type, TEXT("c"));
@@ -372,11 +382,11 @@ static void what_travels_with_a_message_travels_byte_for_byte_and_in_order(void 
 {
     (void)state;
     struct midge_slice section =
-        BYTES(0x26, 0, 1, 'z', 0, 1, '1', 0x0B, 5, 0x01, 1, 0x02, 0, 0, 0, 9, 0x26, 0, 1, 'a', 0, 1, '2', 0x03, 0, 1,
-              'c', 0x23, 0, 1, 0x08, 0, 1, 'r', 0x09, 0, 2, 0, 0xFF, 0x26, 0, 1, 'z', 0, 1, '1');
+        BYTES(0x26, 0, 1, 'z', 0, 1, '1', 0x0B, 5, 0x01, 1, 0x02, 0, 0, 0, 9, 0x26, 0, 1, 'a', 0, 1, '2',
+              0x03, 0, 1, 'c', 0x23, 0, 1, 0x08, 0, 1, 'r', 0x09, 0, 2, 0, 0xFF, 0x26, 0, 1, 'z', 0, 1, '1');
     struct midge_slice wanted =
-        BYTES(0x26, 0, 1, 'z', 0, 1, '1', 0x01, 1, 0x26, 0, 1, 'a', 0, 1, '2', 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09,
-              0, 2, 0, 0xFF, 0x26, 0, 1, 'z', 0, 1, '1');
+        BYTES(0x26, 0, 1, 'z', 0, 1, '1', 0x01, 1, 0x26, 0, 1, 'a', 0, 1, '2', 0x03, 0, 1, 'c', 0x08, 0, 1,
+              'r', 0x09, 0, 2, 0, 0xFF, 0x26, 0, 1, 'z', 0, 1, '1');
     assert_int_equal(midge_props_forward_size(section), wanted.len);
 
     uint8_t out[64];
@@ -392,8 +402,8 @@ static void what_travels_with_a_message_travels_byte_for_byte_and_in_order(void 
 static void walking_a_section_names_each_property(void **state)
 {
     (void)state;
-    struct midge_slice section =
-        BYTES(0x01, 1, 0x23, 1, 2, 0x02, 1, 2, 3, 4, 0x0B, 0x80, 1, 0x09, 0, 0, 0x26, 0, 1, 'k', 0, 2, 'v', 'w');
+    struct midge_slice section = BYTES(0x01, 1, 0x23, 1, 2, 0x02, 1, 2, 3, 4, 0x0B, 0x80, 1, 0x09, 0, 0, 0x26,
+                                       0, 1, 'k', 0, 2, 'v', 'w');
     struct midge_property p;
     uint32_t at = 0;
     assert_true(midge_props_next(section, &at, &p));
@@ -454,8 +464,8 @@ static void properties_are_written_in_their_forms(void **state)
 {
     (void)state;
     struct midge_slice got = wire_encode(write_one_of_each, NULL);
-    assert_slice(got, BYTES(0x24, 1, 0x21, 1, 2, 0x11, 1, 2, 3, 4, 0x0B, 0xFF, 0xFF, 0xFF, 0x7F, 0x1F, 0, 2, 'h', 'i',
-                            0x26, 0, 1, 'k', 0, 1, 'v'));
+    assert_slice(got, BYTES(0x24, 1, 0x21, 1, 2, 0x11, 1, 2, 3, 4, 0x0B, 0xFF, 0xFF, 0xFF, 0x7F, 0x1F, 0, 2,
+                            'h', 'i', 0x26, 0, 1, 'k', 0, 1, 'v'));
     wire_free(got);
 }
 

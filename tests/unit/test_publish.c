@@ -3,8 +3,8 @@
 #include "wire.h"
 
 /* Decodes from a block of its own; the slices of *out are dead afterwards unless *keep takes the block. */
-static enum midge_reason decode(uint8_t first, struct midge_slice body, uint8_t version, struct midge_publish *out,
-                                struct midge_slice *keep)
+static enum midge_reason decode(uint8_t first, struct midge_slice body, uint8_t version,
+                                struct midge_publish *out, struct midge_slice *keep)
 {
     struct midge_slice copy = wire_copy(body);
     memset(out, 1, sizeof *out); /* what is not set is seen */
@@ -190,12 +190,19 @@ static void properties_of_all_kinds(void **state)
     (void)state;
     const uint32_t ids[] = { 1, 128, 268435455 };
     struct midge_publish_out p = {
-        .version = 5, .qos = 1, .pid = 9, .topic_alias = 0x0102, .has_expiry = true, .expiry_s = 0x01020304,
-        .props = BYTES(0x26, 0, 1, 'k', 0, 1, 'v'), .subscription_ids = ids, .subscription_id_count = 3,
+        .version = 5,
+        .qos = 1,
+        .pid = 9,
+        .topic_alias = 0x0102,
+        .has_expiry = true,
+        .expiry_s = 0x01020304,
+        .props = BYTES(0x26, 0, 1, 'k', 0, 1, 'v'),
+        .subscription_ids = ids,
+        .subscription_id_count = 3,
         .payload = TEXT("x"),
     };
-    expect(&p, BYTES(0x32, 31, 0, 0, 0, 9, 25, 0x23, 1, 2, 0x02, 1, 2, 3, 4, 0x0B, 1, 0x0B, 0x80, 1, 0x0B, 0xFF, 0xFF,
-                     0xFF, 0x7F, 0x26, 0, 1, 'k', 0, 1, 'v', 'x'));
+    expect(&p, BYTES(0x32, 31, 0, 0, 0, 9, 25, 0x23, 1, 2, 0x02, 1, 2, 3, 4, 0x0B, 1, 0x0B, 0x80, 1, 0x0B,
+                     0xFF, 0xFF, 0xFF, 0x7F, 0x26, 0, 1, 'k', 0, 1, 'v', 'x'));
     p.version = 4; /* and none of them towards 3.1.1 [U5-mixed-version] */
     p.topic = TEXT("t");
     expect(&p, BYTES(0x32, 6, 0, 1, 't', 0, 9, 'x'));
@@ -215,7 +222,9 @@ static void lengths_take_as_many_bytes_as_they_need(void **state)
     static uint8_t payload[20000];
     const uint32_t sizes[] = { 123, 124, 125, 16379, 16380, 16381 };
     for (size_t i = 0; i < COUNT(sizes); i++) {
-        struct midge_publish_out p = { .version = 5, .topic = TEXT("t"), .payload = midge_slice_of(payload, sizes[i]) };
+        struct midge_publish_out p = { .version = 5,
+                                       .topic = TEXT("t"),
+                                       .payload = midge_slice_of(payload, sizes[i]) };
         uint32_t rest = 4 + sizes[i];
         uint32_t size = 1 + (rest < 128 ? 1u : rest < 16384 ? 2u : 3u) + rest;
         assert_int_equal(midge_publish_size(&p), size);
@@ -247,7 +256,11 @@ static void a_long_property_section_has_a_long_length(void **state)
     midge_prop_pair(&w, PROP_USER, TEXT("k"), midge_slice_of(value, sizeof value));
     midge_prop_pair(&w, PROP_USER, TEXT("key"), TEXT("w"));
     struct midge_publish_out p = {
-        .version = 5, .qos = 2, .pid = 1, .topic = TEXT("topic"), .props = midge_slice_of(section, w.total),
+        .version = 5,
+        .qos = 2,
+        .pid = 1,
+        .topic = TEXT("topic"),
+        .props = midge_slice_of(section, w.total),
         .payload = TEXT("payload"),
     };
     struct midge_slice got = wire_encode(encode, &p);

@@ -15,8 +15,9 @@ SPEC("MQTT-3.8.3-1", "MQTT-3.8.4-5", "MQTT311-3.8.4-4")
 static void filters_come_in_order_with_their_options(void **state)
 {
     (void)state;
-    struct midge_slice body = BYTES(0x12, 0x34, 9, 0x0B, 7, 0x26, 0, 1, 'k', 0, 1, 'v', 0, 3, 'a', '/', '#', 0x2E, 0, 1,
-                                    '+', 0x11, 0, 9, '$', 's', 'h', 'a', 'r', 'e', '/', 'g', '/', 0x08);
+    struct midge_slice body =
+        BYTES(0x12, 0x34, 9, 0x0B, 7, 0x26, 0, 1, 'k', 0, 1, 'v', 0, 3, 'a', '/', '#', 0x2E, 0, 1, '+', 0x11,
+              0, 9, '$', 's', 'h', 'a', 'r', 'e', '/', 'g', '/', 0x08);
     struct midge_subscribe s;
     assert_int_equal(midge_decode_subscribe(PK_SUBSCRIBE, body, 5, &s), MIDGE_RC_SUCCESS);
     assert_int_equal(s.pid, 0x1234);
@@ -45,7 +46,8 @@ static void unsubscribe_has_filters_alone(void **state)
     (void)state;
     struct midge_subscribe s;
     struct midge_filter_request f;
-    assert_int_equal(midge_decode_subscribe(PK_UNSUBSCRIBE, BYTES(0, 1, 0, 1, 'a', 0, 1, 'b'), 4, &s), MIDGE_RC_SUCCESS);
+    assert_int_equal(midge_decode_subscribe(PK_UNSUBSCRIBE, BYTES(0, 1, 0, 1, 'a', 0, 1, 'b'), 4, &s),
+                     MIDGE_RC_SUCCESS);
     assert_int_equal(s.filters, 2);
     assert_int_equal(s.props.receive_maximum, 65535); /* 3.x: the defaults */
     assert_true(midge_next_filter(&s, PK_UNSUBSCRIBE, 4, &f));
@@ -61,9 +63,9 @@ static void all_256_options(void **state)
 {
     (void)state;
     for (unsigned o = 0; o < 256; o++) {
-        enum midge_reason v5 = o & 0xC0                                 ? MIDGE_RC_MALFORMED
+        enum midge_reason v5 = o & 0xC0                             ? MIDGE_RC_MALFORMED
                                : (o & 3) == 3 || (o & 0x30) == 0x30 ? MIDGE_RC_PROTOCOL_ERROR
-                                                                        : MIDGE_RC_SUCCESS;
+                                                                    : MIDGE_RC_SUCCESS;
         enum midge_reason v3 = o > 2 ? MIDGE_RC_MALFORMED : MIDGE_RC_SUCCESS;
         assert_int_equal(decode(PK_SUBSCRIBE, BYTES(0, 1, 0, 0, 1, 't', (uint8_t)o), 5), v5);
         assert_int_equal(decode(PK_SUBSCRIBE, BYTES(0, 1, 0, 1, 't', (uint8_t)o), 4), v3);
@@ -78,9 +80,9 @@ struct bad {
     enum midge_reason rc;
 };
 
-SPEC("MQTT-3.8.3-2", "MQTT-3.10.3-2", "MQTT311-3.8.3-3", "MQTT311-3.10.3-2", "MQTT-2.2.1-3", "MQTT311-2.3.1-1",
-     "MQTT-3.8.3-4", "U5-3.8.2.1.2-multi", "U5-3.3.2.3.8-zero", "MQTT-4.7.3-1", "MQTT311-4.7.3-1", "MQTT-3.10.3-1",
-     "MQTT311-3.8.3-1", "MQTT311-3.10.3-1")
+SPEC("MQTT-3.8.3-2", "MQTT-3.10.3-2", "MQTT311-3.8.3-3", "MQTT311-3.10.3-2", "MQTT-2.2.1-3",
+     "MQTT311-2.3.1-1", "MQTT-3.8.3-4", "U5-3.8.2.1.2-multi", "U5-3.3.2.3.8-zero", "MQTT-4.7.3-1",
+     "MQTT311-4.7.3-1", "MQTT-3.10.3-1", "MQTT311-3.8.3-1", "MQTT311-3.10.3-1")
 static void what_is_refused(void **state)
 {
     (void)state;
@@ -105,8 +107,10 @@ static void what_is_refused(void **state)
         { PK_SUBSCRIBE, 4, BYTES(0, 1, 0, 1, 't', 0, 0, 1, 'u', 3), MIDGE_RC_MALFORMED },
         /* and what only looks like a shared one is none */
         { PK_SUBSCRIBE, 5, BYTES(0, 1, 0, 0, 6, '$', 's', 'h', 'a', 'r', 'e', 4), MIDGE_RC_SUCCESS },
-        { PK_SUBSCRIBE, 5, BYTES(0, 1, 0, 0, 8, '$', 's', 'h', 'a', 'r', 'e', 'd', '/', 4), MIDGE_RC_SUCCESS },
-        { PK_SUBSCRIBE, 5, BYTES(0, 1, 0, 0, 7, '$', 's', 'h', 'a', 'r', 'e', '/', 4), MIDGE_RC_PROTOCOL_ERROR },
+        { PK_SUBSCRIBE, 5, BYTES(0, 1, 0, 0, 8, '$', 's', 'h', 'a', 'r', 'e', 'd', '/', 4),
+          MIDGE_RC_SUCCESS },
+        { PK_SUBSCRIBE, 5, BYTES(0, 1, 0, 0, 7, '$', 's', 'h', 'a', 'r', 'e', '/', 4),
+          MIDGE_RC_PROTOCOL_ERROR },
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         assert_int_equal(decode(rows[i].type, rows[i].body, rows[i].version), rows[i].rc);
@@ -121,13 +125,17 @@ static void each_truncation_fails_cleanly(void **state)
     struct midge_subscribe s;
     for (uint32_t n = 0; n < v5.len; n++) {
         struct midge_slice cut = wire_prefix(v5, n);
-        enum midge_reason rc = n == 11 ? MIDGE_RC_SUCCESS : n == 5 ? MIDGE_RC_PROTOCOL_ERROR : MIDGE_RC_MALFORMED;
+        enum midge_reason rc = n == 11  ? MIDGE_RC_SUCCESS
+                               : n == 5 ? MIDGE_RC_PROTOCOL_ERROR
+                                        : MIDGE_RC_MALFORMED;
         assert_int_equal(midge_decode_subscribe(PK_SUBSCRIBE, cut, 5, &s), rc);
         wire_free(cut);
     }
     for (uint32_t n = 0; n < v4.len; n++) {
         struct midge_slice cut = wire_prefix(v4, n);
-        enum midge_reason rc = n == 7 ? MIDGE_RC_SUCCESS : n == 2 ? MIDGE_RC_PROTOCOL_ERROR : MIDGE_RC_MALFORMED;
+        enum midge_reason rc = n == 7   ? MIDGE_RC_SUCCESS
+                               : n == 2 ? MIDGE_RC_PROTOCOL_ERROR
+                                        : MIDGE_RC_MALFORMED;
         assert_int_equal(midge_decode_subscribe(PK_UNSUBSCRIBE, cut, 4, &s), rc);
         wire_free(cut);
     }

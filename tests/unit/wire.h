@@ -15,17 +15,18 @@
 /* Names the statements that a test shows: for the reader, and for the conformance table. */
 #define SPEC(...)
 
-#define BYTES(...)                                                                                                   \
-    ((struct midge_slice){ .data = (const uint8_t[]){ __VA_ARGS__ }, .len = sizeof((const uint8_t[]){ __VA_ARGS__ }) })
+#define BYTES(...)                                                                                           \
+    ((struct midge_slice){ .data = (const uint8_t[]){ __VA_ARGS__ },                                         \
+                           .len = sizeof((const uint8_t[]){ __VA_ARGS__ }) })
 #define TEXT(literal) ((struct midge_slice){ .data = (const uint8_t *)(literal), .len = sizeof(literal) - 1 })
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define assert_slice(got, wanted)                                                                                    \
-    do {                                                                                                             \
-        struct midge_slice got_ = (got), wanted_ = (wanted);                                                         \
-        assert_int_equal(got_.len, wanted_.len);                                                                     \
-        if (wanted_.len)                                                                                             \
-            assert_memory_equal(got_.data, wanted_.data, wanted_.len);                                               \
+#define assert_slice(got, wanted)                                                                            \
+    do {                                                                                                     \
+        struct midge_slice got_ = (got), wanted_ = (wanted);                                                 \
+        assert_int_equal(got_.len, wanted_.len);                                                             \
+        if (wanted_.len)                                                                                     \
+            assert_memory_equal(got_.data, wanted_.data, wanted_.len);                                       \
     } while (0)
 
 /* The first `len` bytes of `s` in a block of their own, so that reading past them is caught. Free with wire_free. */
