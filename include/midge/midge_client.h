@@ -1,17 +1,17 @@
-/* midge_client.h - an MQTT client (3.1, 3.1.1, 5.0): bytes in, bytes out, a clock handed in, memory handed in.
+/* midge_client.h - an MQTT client (3.1, 3.1.1, 5.0): bytes in, bytes out, clock and memory handed in.
  *
  * The other side of midge.h, driven the same way. The host owns the socket; its loop is:
  *
  *     the transport is up:     midge_client_connect(c, &options, now)
  *     bytes arrived:           midge_client_recv(c, bytes, n, now)
  *     the transport is gone:   midge_client_lost(c, now), and midge_client_connect again when it likes
- *     after each of these:     while the socket has room: n = midge_client_pull(c, out, room, now); send n bytes
- *                              midge_client_status(c): close? (then midge_client_lost)  paused? (then do not read)
+ *     after each of these:     while the socket has room: n = midge_client_pull(c, out, room, now); send n
+ *                              midge_client_status(c): close? (then midge_client_lost)  paused? (do not read)
  *     sleep until midge_client_deadline(c), then midge_client_tick(c, now)
  *
- * What was published with QoS 1 or 2 is held until the server has acknowledged it, over any number of connections of one
- * session. Callbacks run inside the calls above, on the caller's thread. From inside one, midge_client_publish,
- * _subscribe, _unsubscribe, _auth and _disconnect may be called, nothing else.
+ * What was published with QoS 1 or 2 is held until the server has acknowledged it, over any number of
+ * connections of one session. Callbacks run inside the calls above, on the caller's thread. From inside one,
+ * midge_client_publish, _subscribe, _unsubscribe, _auth and _disconnect may be called, nothing else.
  */
 #ifndef MIDGE_CLIENT_H
 #define MIDGE_CLIENT_H
@@ -29,14 +29,15 @@ struct midge_client;
 enum midge_client_event_kind {
     MIDGE_CLIENT_CONNECTED,    /* CONNACK 0; `session` is set */
     MIDGE_CLIENT_REFUSED,      /* CONNACK with `reason`; `session` is set, a DISCONNECTED follows */
-    MIDGE_CLIENT_DISCONNECTED, /* told in midge_client_lost: `reason`, `by_server`; once for each connect */
+    MIDGE_CLIENT_DISCONNECTED, /* once for each connect: the server's DISCONNECT, or in midge_client_lost */
     MIDGE_CLIENT_PUBLISHED,    /* `token` is done: QoS 0 was pulled, QoS 1 and 2 acknowledged with `reason` */
-    MIDGE_CLIENT_DROPPED, /* `token` (of a publish, subscribe or unsubscribe) is given up, `reason` says why: the
-                                  server's limits 0x95, 0x9A, 0x9B; expired 0x83; else 0x80: the session or, for
-                                  requests and half-sent QoS 0 messages, the connection ended */
+    /* `token` (of a publish, subscribe or unsubscribe) is given up. `reason`: the server's limits 0x95,
+     * 0x9A, 0x9B; expired 0x83; else 0x80: the session or, for requests and half-sent QoS 0, the
+     * connection ended. */
+    MIDGE_CLIENT_DROPPED,
     MIDGE_CLIENT_SUBSCRIBED,   /* `token`, `codes`: one a filter, granted QoS or failure >= 0x80 */
     MIDGE_CLIENT_UNSUBSCRIBED, /* `token`, `codes`: one a filter; none on 3.x */
-    MIDGE_CLIENT_AUTH /* AUTH with `reason` 0x18 (answer with midge_client_auth) or 0x00 (done), `auth_data` */
+    MIDGE_CLIENT_AUTH          /* `auth_data`, `reason`: 0x18 answer with midge_client_auth, 0x00 done */
 };
 
 /* What CONNACK said. */
@@ -57,7 +58,7 @@ struct midge_client_session {
 struct midge_client_event {
     enum midge_client_event_kind kind;
     uint8_t reason;
-    bool by_server; /* DISCONNECTED: the server said so in CONNACK or DISCONNECT */
+    bool by_server; /* DISCONNECTED: `reason` is what the server said in CONNACK or DISCONNECT */
     void *token;
     struct midge_slice codes;
     struct midge_slice auth_data; /* data NULL = none */
@@ -69,10 +70,11 @@ struct midge_client_event {
 struct midge_client_hooks {
     void *user; /* handed to each */
     void (*event)(void *user, const struct midge_client_event *event);
-    /* A message arrived; QoS 2 once each. Its `props` are all that came with it, Subscription Identifiers (0x0B)
-     * included; subscription_ids is not set. Returns 0: it is acknowledged. A reason >= 0x80 refuses it: on 5.0 the
-     * server is told so (a code of PUBACK, QoS 1 and 2), on 3.x, which cannot, the connection is ended and the server
-     * sends it again to the next one of this session. NULL: everything is taken. */
+    /* A message arrived; QoS 2 once each. Its `props` are all that came with it, Subscription Identifiers
+     * (0x0B) included; subscription_ids is not set. Returns 0: it is acknowledged. A reason >= 0x80
+     * refuses it: on 5.0 the server is told so (a code of PUBACK, QoS 1 and 2), on 3.x, which cannot, the
+     * connection is ended and the server sends it again to the next one of this session. NULL: everything
+     * is taken. */
     uint8_t (*message)(void *user, const struct midge_message *message);
 };
 
@@ -103,8 +105,9 @@ struct midge_client_options {
     uint8_t version;  /* 3, 4, 5; MIDGE_V5 == 0: not 5 */
     bool bridge;      /* 3.x: bit 0x80 of the level, by which some brokers know bridges */
     bool clean_start; /* 3.x: clean session */
-    bool resume;      /* the server's session may be taken up though this client remembers none of it:
-                                     the host was restarted [MQTT-3.2.2-4] */
+    /* The server's session may be taken up though this client remembers none of it: the host was restarted
+     * [MQTT-3.2.2-4]. */
+    bool resume;
     bool request_response_info;
     bool no_problem_info;      /* Request Problem Information 0 */
     uint16_t keepalive_s;      /* 0 = none */
@@ -120,8 +123,8 @@ struct midge_client_options {
     uint32_t will_delay_s;
 };
 
-/* A transport is up: CONNECT is the first to be pulled [MQTT-3.1.0-1]. MIDGE_ERR_INVALID: the one before was not given
- * back with lost, or the options break the standard; MIDGE_ERR_NO_MEMORY. */
+/* A transport is up: CONNECT is the first to be pulled [MQTT-3.1.0-1]. MIDGE_ERR_INVALID: the one before
+ * was not given back with lost, or the options break the standard; MIDGE_ERR_NO_MEMORY. */
 MIDGE_MUST_USE enum midge_err midge_client_connect(struct midge_client *c,
                                                    const struct midge_client_options *options, midge_ms now);
 
@@ -131,7 +134,8 @@ void midge_client_recv(struct midge_client *c, const void *bytes, size_t n, midg
 /* Writes up to `room` bytes to send; 0 = nothing to send now. What was pulled counts as sent. */
 size_t midge_client_pull(struct midge_client *c, void *out, size_t room, midge_ms now);
 
-/* MIDGE_STATUS_PULL, MIDGE_STATUS_CLOSE, MIDGE_STATUS_PAUSED (more acknowledgements wait to be pulled than is good). */
+/* MIDGE_STATUS_PULL, MIDGE_STATUS_CLOSE, MIDGE_STATUS_PAUSED (more acknowledgements wait to be pulled than
+ * is good). */
 unsigned midge_client_status(const struct midge_client *c);
 
 /* The transport is gone or closed. Does nothing without one. */
@@ -147,13 +151,14 @@ size_t midge_client_memory_used(const struct midge_client *c);
 
 /* ---- what it is asked to do --------------------------------------------------------------------------- */
 
-/* Copies and holds a publication, connected or not; sends it as the server's limits allow, in order. PUBLISHED or
- * DROPPED tells its end, with `token`. MIDGE_ERR_FULL: at queue_msgs or queue_bytes. MIDGE_ERR_INVALID: topic empty or
- * with wildcards, a text over 65535 bytes, QoS over 2. */
+/* Copies and holds a publication, connected or not; sends it as the server's limits allow, in order.
+ * PUBLISHED or DROPPED tells its end, with `token`. MIDGE_ERR_FULL: at queue_msgs or queue_bytes.
+ * MIDGE_ERR_INVALID: topic empty or with wildcards, a text over 65535 bytes, QoS over 2. */
 MIDGE_MUST_USE enum midge_err midge_client_publish(struct midge_client *c, const struct midge_publication *p,
                                                    void *token, midge_ms now);
 
-/* Only while connected, else MIDGE_ERR_INVALID, as for a packet over the server's maximum. subscription_id: 0 = none. */
+/* Only while connected, else MIDGE_ERR_INVALID, as for a packet over the server's maximum.
+ * subscription_id: 0 = none. */
 MIDGE_MUST_USE enum midge_err midge_client_subscribe(struct midge_client *c,
                                                      const struct midge_filter_request *filters,
                                                      uint16_t count, uint32_t subscription_id, void *token);
@@ -161,13 +166,15 @@ MIDGE_MUST_USE enum midge_err midge_client_unsubscribe(struct midge_client *c,
                                                        const struct midge_filter_request *filters,
                                                        uint16_t count, void *token);
 
-/* AUTH 0x18 with `data`, the answer to a MIDGE_CLIENT_AUTH; reauthenticate: AUTH 0x19, to begin anew while connected.
+/* AUTH 0x18 with `data`, the answer to a MIDGE_CLIENT_AUTH; reauthenticate: AUTH 0x19, to begin anew while
+ * connected.
  * MIDGE_ERR_INVALID: CONNECT named no method [MQTT-4.12.0-7], or there is nothing to answer. */
 MIDGE_MUST_USE enum midge_err midge_client_auth(struct midge_client *c, bool reauthenticate,
                                                 struct midge_slice data);
 
-/* Sends DISCONNECT and nothing after it; what is held stays held. reason: 0x00, 0x04 or a failure that clients may send
- * (5.0). session_expiry_s: NULL = as in CONNECT [U5-3.14.2.2.2]. Without a transport nothing is done. */
+/* Sends DISCONNECT and nothing after it; what is held stays held. reason: 0x00, 0x04 or a failure that
+ * clients may send (5.0). session_expiry_s: NULL = as in CONNECT [U5-3.14.2.2.2]. Without a transport
+ * nothing is done. */
 MIDGE_MUST_USE enum midge_err midge_client_disconnect(struct midge_client *c, uint8_t reason,
                                                       const uint32_t *session_expiry_s, midge_ms now);
 

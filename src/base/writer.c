@@ -8,9 +8,10 @@ void midge_wr_init(struct midge_wr *w, void *out, uint32_t room, uint32_t skip)
     *w = (struct midge_wr){ .out = out, .room = room, .skip = skip };
 }
 
+/* The source may lie further back in the same block (a PUBLISH that becomes its message). */
 static void copy(struct midge_wr *w, const uint8_t *from, uint32_t n)
 {
-    memcpy(w->out, from, n);
+    memmove(w->out, from, n);
     w->out += n;
     w->room -= n;
 }

@@ -4,7 +4,7 @@
 #include "base/utf8.h"
 
 #define LINGER_MS 5000u              /* for the last bytes */
-#define FRAME_ROOM 256u              /* at first, of a packet in pieces */
+#define FRAME_ROOM 256u              /* at first, for a packet in pieces */
 #define RESERVE(bytes) ((bytes) / 8) /* which publications may not use */
 
 void midge_client_tell(const struct midge_client *c, const struct midge_client_event *event)
@@ -121,8 +121,9 @@ static bool may_say(const struct midge_client *c, uint8_t reason)
 {
     if (!c->greeted)
         return false;
-    return midge_client_is_v5(c) ? midge_reason_lawful(reason, MIDGE_IN(PK_DISCONNECT))
-                                 : reason == MIDGE_RC_SUCCESS;
+    if (!midge_client_is_v5(c))
+        return reason == MIDGE_RC_SUCCESS;
+    return midge_reason_lawful(reason, MIDGE_IN(PK_DISCONNECT));
 }
 
 void midge_client_end(struct midge_client *c, uint8_t reason, bool by_server)
@@ -319,8 +320,8 @@ static enum midge_reason on_pubrel(struct midge_client *c, uint16_t pid)
     bool known = i < c->qos2_count;
     if (known)
         c->qos2_ids[i] = c->qos2_ids[--c->qos2_count];
-    midge_dues_put(c, PK_PUBCOMP, pid,
-                   known ? MIDGE_RC_SUCCESS : MIDGE_RC_PACKET_ID_NOT_FOUND); /* [MQTT-4.3.3-11] */
+    uint8_t reason = known ? MIDGE_RC_SUCCESS : MIDGE_RC_PACKET_ID_NOT_FOUND;
+    midge_dues_put(c, PK_PUBCOMP, pid, reason); /* [MQTT-4.3.3-11] */
     return MIDGE_RC_SUCCESS;
 }
 
@@ -489,17 +490,17 @@ void midge_client_recv(struct midge_client *c, const void *bytes, size_t n, midg
 
 /* ---- time --------------------------------------------------------------------------------------------- */
 
-/* PINGREQ when for three quarters of the keep alive nothing went out [MQTT-3.1.2-20] [MQTT311-3.1.2-23] or nothing came
- * in; given up when for one and a half nothing came in. */
+/* PINGREQ when for three quarters of the keep alive nothing went out [MQTT-3.1.2-20] [MQTT311-3.1.2-23] or
+ * nothing came in; given up when for one and a half nothing came in. */
 static midge_ms ping_at(const struct midge_client *c)
 {
     midge_ms since = c->sent_at < c->received_at ? c->sent_at : c->received_at;
-    return since + c->keepalive_s * 750u;
+    return since + (midge_ms)c->keepalive_s * 750;
 }
 
 static midge_ms dead_at(const struct midge_client *c)
 {
-    return c->received_at + c->keepalive_s * 1500u;
+    return c->received_at + (midge_ms)c->keepalive_s * 1500;
 }
 
 void midge_client_tick(struct midge_client *c, midge_ms now)

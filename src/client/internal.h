@@ -17,7 +17,7 @@
  *
  *     QoS 0       plain ──► sent, done
  *     QoS 1, 2    todo ──► flying ──► done                  (PUBACK, refusing PUBREC)
- *                   ▲         └─────► release ──► flying ──► done   (PUBREC, PUBREL sent, PUBCOMP)
+ *                   ▲         └─────► release ──► flying ──► done (PUBREC, PUBREL sent, PUBCOMP)
  *                   └ connection lost: once more, with DUP    ▲ └ connection lost: PUBREL once more
  */
 struct outgoing {
@@ -143,8 +143,8 @@ static inline bool midge_client_is_v5(const struct midge_client *c)
 
 void midge_client_tell(const struct midge_client *c, const struct midge_client_event *event);
 
-/* Ends the connection: finishes the packet that is half sent, says DISCONNECT where that may be, then asks the host to
- * close. */
+/* Ends the connection: finishes the packet that is half sent, says DISCONNECT where that may be, then asks
+ * the host to close. */
 void midge_client_end(struct midge_client *c, uint8_t reason, bool by_server);
 
 bool midge_text_ok(struct midge_slice s); /* may be written as a UTF-8 string */

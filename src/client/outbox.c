@@ -1,4 +1,5 @@
-/* outbox.c - what the client holds: publications until they are acknowledged, requests until they are answered. */
+/* outbox.c - what the client holds: publications until they are acknowledged, requests until they are
+ * answered. */
 #include "client/internal.h"
 
 #define REMAINING_MAX 268435455u

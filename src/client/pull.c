@@ -37,7 +37,8 @@ void midge_pull_reset(struct midge_client *c)
 
 /* ---- aliases ------------------------------------------------------------------------------------------ */
 
-/* The alias to send instead of the topic, or with it where it is new; the one used longest ago gives way. 0: none. */
+/* The alias to send instead of the topic, or with it where it is new; the one used longest ago gives way.
+ * 0: none. */
 static uint16_t use_alias(struct midge_client *c, struct midge_slice topic, bool *is_new)
 {
     if (c->alias_out == 0)
@@ -60,11 +61,10 @@ static uint16_t use_alias(struct midge_client *c, struct midge_slice topic, bool
         return 0;
     oldest->used = ++c->alias_uses;
     *is_new = true;
-    return (uint16_t)(oldest - c->aliases_out +
-                      1); /* 1 to the server's maximum [MQTT-3.2.2-17] [MQTT-3.3.2-9] */
+    return (uint16_t)(oldest - c->aliases_out + 1); /* [MQTT-3.2.2-17] [MQTT-3.3.2-9] */
 }
 
-/* ---- one packet at a time ------------------------------------------------------------------------------------------ */
+/* ---- one packet at a time ---------------------------------------------------------------------------- */
 
 static bool is_idle(const struct midge_client *c)
 {
@@ -148,7 +148,8 @@ static bool begin_request(struct midge_client *c)
     return true;
 }
 
-/* What may be sent next of the publications, and where it is. QoS 0 does not wait for the window [MQTT-3.3.4-8]. */
+/* What may be sent next of the publications, and where it is. QoS 0 does not wait for the window
+ * [MQTT-3.3.4-8]. */
 static struct midge_fifo *next_list(struct midge_client *c)
 {
     struct midge_link *todo = c->quota > 0 ? c->todo.head : NULL; /* [MQTT-3.3.4-7] [MQTT-4.9.0-2] */

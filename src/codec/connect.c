@@ -54,7 +54,7 @@ static bool flags_lawful(unsigned flags, uint8_t version)
     if (flags & FLAG_RESERVED)
         return false; /* [MQTT-3.1.2-3] [MQTT311-3.1.2-3] */
     if (!(flags & FLAG_WILL) && (flags & (FLAG_WILL_QOS | FLAG_WILL_RETAIN)))
-        return false; /* [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT311-3.1.2-11] [MQTT311-3.1.2-13] [MQTT311-3.1.2-15] */
+        return false; /* [MQTT-3.1.2-11] [MQTT-3.1.2-13] [MQTT311-3.1.2-13] [MQTT311-3.1.2-15] */
     return true;
 }
 
@@ -87,11 +87,11 @@ static enum midge_reason read_will(struct midge_rd *r, struct midge_connect *out
     out->will_payload = midge_rd_binary(r); /* [MQTT-3.1.2-9] [MQTT311-3.1.2-9] */
     if (!midge_rd_ok(r))
         return MIDGE_RC_MALFORMED;
+    /* [MQTT-4.7.0-1] [MQTT-3.3.2-14] [MQTT311-4.7.1-1] [MQTT311-4.7.3-1] */
     if (rc == MIDGE_RC_SUCCESS &&
         !(midge_topic_name_ok(out->will_topic) &&
           (!out->will_props.response_topic.data || midge_topic_name_ok(out->will_props.response_topic))))
-        rc =
-            MIDGE_RC_TOPIC_NAME_INVALID; /* [MQTT-4.7.0-1] [MQTT-3.3.2-14] [MQTT311-4.7.1-1] [MQTT311-4.7.3-1] */
+        rc = MIDGE_RC_TOPIC_NAME_INVALID;
     return rc;
 }
 
@@ -101,15 +101,15 @@ static bool is_there(const struct midge_rd *r, unsigned flag, uint8_t version)
     return flag && !(version == MIDGE_V31 && midge_rd_left(r) == 0); /* [V31-userpass] */
 }
 
+/* [MQTT-3.1.2-17] [MQTT-3.1.2-19] [MQTT-3.1.3-12] [MQTT311-3.1.2-19] [MQTT311-3.1.2-21] [MQTT311-3.1.3-11] */
 static void read_login(struct midge_rd *r, struct midge_connect *out, unsigned flags)
 {
     out->has_username = is_there(r, flags & FLAG_USERNAME, out->version);
     if (out->has_username)
-        out->username =
-            midge_rd_string(r); /* [MQTT-3.1.2-17] [MQTT-3.1.3-12] [MQTT311-3.1.2-19] [MQTT311-3.1.3-11] */
+        out->username = midge_rd_string(r);
     out->has_password = is_there(r, flags & FLAG_PASSWORD, out->version);
     if (out->has_password)
-        out->password = midge_rd_binary(r); /* [MQTT-3.1.2-19] [MQTT311-3.1.2-21] */
+        out->password = midge_rd_binary(r);
 }
 
 enum midge_reason midge_decode_connect(struct midge_slice body, struct midge_connect *out)
@@ -130,14 +130,13 @@ enum midge_reason midge_decode_connect(struct midge_slice body, struct midge_con
     rc = read_props(&r, out);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
-    out->client_id =
-        midge_rd_string(&r); /* first of the payload [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT-3.1.3-4] */
+    out->client_id = midge_rd_string(&r); /* [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT-3.1.3-4] */
     rc = read_will(&r, out, flags);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
     read_login(&r, out, flags);
-    return midge_rd_done(&r) ? MIDGE_RC_SUCCESS : MIDGE_RC_MALFORMED; /* [MQTT-3.1.2-16] [MQTT-3.1.2-18]
-                                                                         [MQTT311-3.1.2-18] [MQTT311-3.1.2-20] */
+    /* nothing that no flag announced [MQTT-3.1.2-16] [MQTT-3.1.2-18] [MQTT311-3.1.2-18] [MQTT311-3.1.2-20] */
+    return midge_rd_done(&r) ? MIDGE_RC_SUCCESS : MIDGE_RC_MALFORMED;
 }
 
 /* ---- CONNACK in --------------------------------------------------------------------------------------- */
@@ -209,8 +208,9 @@ enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,
         return MIDGE_RC_MALFORMED; /* [MQTT-3.2.2-1] */
     if (out->session_present && out->reason != MIDGE_RC_SUCCESS)
         return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.2.2-6] [MQTT311-3.2.2-4] */
-    return midge_reason_lawful(out->reason, MIDGE_IN(PK_CONNACK)) ? MIDGE_RC_SUCCESS
-                                                                  : MIDGE_RC_PROTOCOL_ERROR;
+    if (!midge_reason_lawful(out->reason, MIDGE_IN(PK_CONNACK)))
+        return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.2.2-8] */
+    return MIDGE_RC_SUCCESS;
 }
 
 /* ---- CONNACK out -------------------------------------------------------------------------------------- */
@@ -280,8 +280,9 @@ static unsigned connect_flags(const struct midge_connect *p)
 {
     unsigned flags = p->clean_start ? FLAG_CLEAN_START : 0;
     if (p->has_will)
-        flags |=
-            FLAG_WILL | (unsigned)p->will_qos << WILL_QOS_SHIFT | (p->will_retain ? FLAG_WILL_RETAIN : 0u);
+        flags |= FLAG_WILL | (unsigned)p->will_qos << WILL_QOS_SHIFT;
+    if (p->has_will && p->will_retain)
+        flags |= FLAG_WILL_RETAIN;
     return flags | (p->has_username ? FLAG_USERNAME : 0u) | (p->has_password ? FLAG_PASSWORD : 0u);
 }
 

@@ -1,9 +1,10 @@
-/* frame.c - the fixed header, read byte by byte as it arrives, and lengths that are measured before they are written. */
+/* frame.c - the fixed header, read byte by byte as it arrives, and lengths measured before they are
+ * written. */
 #include "codec/frame.h"
 
 #define LENGTH_BYTES_MAX 4
 
-/* One byte of the Remaining Length, 7 bits each, least significant first. False: not a Variable Byte Integer. */
+/* One byte of the Remaining Length, least significant first. False: not a Variable Byte Integer. */
 static bool take_length(struct midge_head *h, uint8_t byte)
 {
     unsigned index = h->got - 1u; /* of this byte among those of the length */

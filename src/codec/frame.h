@@ -32,8 +32,8 @@ uint32_t midge_head_packet_bytes(const struct midge_head *h);
 /* Writes a part of a packet out of `from`; called twice, so it writes the same both times. */
 typedef void (*midge_write_fn)(struct midge_wr *w, const void *from);
 
-/* Writes the length of what `part` writes, as a Variable Byte Integer, and then that: a packet after its first byte, or
- * a property section. */
+/* Writes the length of what `part` writes, as a Variable Byte Integer, and then that: a packet after its first
+ * byte, or a property section. */
 void midge_write_sized(struct midge_wr *w, midge_write_fn part, const void *from);
 
 #endif

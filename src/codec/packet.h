@@ -69,7 +69,7 @@ struct midge_publish {
     struct midge_slice payload;
     struct midge_props props;
 };
-/* At least one character and no wildcard [MQTT-4.7.3-1] [MQTT-4.7.0-1]: also for the topics of wills and responses. */
+/* At least one character and no wildcard [MQTT-4.7.3-1] [MQTT-4.7.0-1]: of wills and responses too. */
 bool midge_topic_name_ok(struct midge_slice topic);
 
 /* Checks the topic for wildcards [MQTT-3.3.2-2] (MIDGE_RC_TOPIC_NAME_INVALID), the response topic too. */
@@ -164,7 +164,7 @@ uint8_t midge_reason_connack_v3(uint8_t reason);
 uint8_t midge_reason_suback_v3(uint8_t reason);
 
 /* True when a packet may carry this reason code (MQTT 5.0 table 2-6).
- * where: MIDGE_IN(packet type); DISCONNECT and AUTH by who sends them: MIDGE_IN(type) by a client, these by a server. */
+ * where: MIDGE_IN(packet type); DISCONNECT and AUTH: that by a client, these by a server. */
 #define MIDGE_IN_SERVER_DISCONNECT MIDGE_IN(PK_RESERVED)
 #define MIDGE_IN_SERVER_AUTH MIDGE_IN(PK_CONNECT)
 bool midge_reason_lawful(uint8_t reason, unsigned where);

@@ -11,8 +11,7 @@ enum type { NONE, BYTE, U16, U32, VARINT, BINARY, STRING, PAIR };
 
 #define TYPE 0x0F
 #define NONZERO 0x10 /* the value 0 is refused */
-#define FORWARD                                                                                              \
-    0x20 /* travels with a message [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-20] */
+#define FORWARD 0x20 /* travels with a message */
 
 struct rule {
     uint16_t where; /* MIDGE_IN of the packets that may carry it */
@@ -31,7 +30,8 @@ _Static_assert(sizeof(struct midge_props) <= UINT8_MAX, "an offset fits one byte
      IN(DISCONNECT) | IN(AUTH))
 #define IN_ALL (IN_MESSAGE | IN_ANSWER | IN(CONNECT) | IN(SUBSCRIBE) | IN(UNSUBSCRIBE))
 
-/* MQTT 5.0 table 2-4, line by line. All its bytes are 0 or 1. */
+/* MQTT 5.0 table 2-4, line by line. All its bytes are 0 or 1.
+ * What is forwarded: [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-20] */
 static const struct rule rules[] = {
     [PROP_PAYLOAD_FORMAT] = { IN_MESSAGE, BYTE | FORWARD, AT(payload_format) },
     [PROP_MESSAGE_EXPIRY] = { IN_MESSAGE, U32, AT(message_expiry_s) },
@@ -55,7 +55,7 @@ static const struct rule rules[] = {
     [PROP_TOPIC_ALIAS] = { IN(PUBLISH), U16 | NONZERO, AT(topic_alias) },
     [PROP_MAXIMUM_QOS] = { IN(CONNACK), BYTE, AT(maximum_qos) },
     [PROP_RETAIN_AVAILABLE] = { IN(CONNACK), BYTE, AT(retain_available) },
-    [PROP_USER] = { IN_ALL, PAIR | FORWARD, AT(user_count) }, /* [MQTT-3.3.2-17] */
+    [PROP_USER] = { IN_ALL, PAIR | FORWARD, AT(user_count) },
     [PROP_MAXIMUM_PACKET_SIZE] = { IN_HELLO, U32 | NONZERO, AT(maximum_packet_size) },
     [PROP_WILDCARD_AVAILABLE] = { IN(CONNACK), BYTE, AT(wildcard_available) },
     [PROP_SUBSCRIPTION_ID_AVAILABLE] = { IN(CONNACK), BYTE, AT(subscription_id_available) },
@@ -109,7 +109,7 @@ static const struct rule *read_property(struct midge_rd *r, struct midge_propert
     return rule;
 }
 
-/* User properties may repeat anywhere, Subscription Identifiers in PUBLISH [U5-2.2.2.2-dup] [U5-3.8.2.1.2-multi]. */
+/* User Properties anywhere, Subscription Identifiers in PUBLISH [U5-2.2.2.2-dup] [U5-3.8.2.1.2-multi]. */
 static bool may_repeat(uint8_t id, unsigned where)
 {
     return id == PROP_USER || (id == PROP_SUBSCRIPTION_ID && where == MIDGE_IN(PK_PUBLISH));
@@ -121,17 +121,18 @@ static enum midge_reason check(const struct rule *rule, const struct midge_prope
     unsigned type = rule->kind & TYPE;
     if ((rule->where & where) == 0)
         return MIDGE_RC_MALFORMED; /* [U5-2.2.2.2-type] */
+    /* [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-1.5.7-1] [MQTT-3.3.2-13] [MQTT-3.3.2-19] */
     if (type >= STRING && !(midge_utf8_valid(v->name) && midge_utf8_valid(v->value)))
-        return MIDGE_RC_MALFORMED; /* [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT-1.5.7-1] [MQTT-3.3.2-13] [MQTT-3.3.2-19] */
+        return MIDGE_RC_MALFORMED;
     if (midge_props_has(so_far, v->id) && !may_repeat(v->id, where))
         return MIDGE_RC_PROTOCOL_ERROR;
     if (type == BYTE && v->number > 1)
         return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.1.2.11.6-bool] */
-    if ((rule->kind & NONZERO) &&
-        v->number == 0) /* [U5-3.1.2.11.3-zero] [U5-3.1.2.11.4-zero] [U5-3.3.2.3.8-zero] */
-        return v->id == PROP_TOPIC_ALIAS ? MIDGE_RC_TOPIC_ALIAS_INVALID
-                                         : MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.3.2-8] */
-    return MIDGE_RC_SUCCESS;
+    if (!(rule->kind & NONZERO) || v->number != 0)
+        return MIDGE_RC_SUCCESS;
+    if (v->id == PROP_TOPIC_ALIAS)
+        return MIDGE_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.3.2-8] */
+    return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.1.2.11.3-zero] [U5-3.1.2.11.4-zero] [U5-3.3.2.3.8-zero] */
 }
 
 static void store(struct midge_props *p, const struct rule *rule, const struct midge_property *v)
@@ -183,7 +184,7 @@ enum midge_reason midge_props_read(struct midge_rd *r, unsigned where, struct mi
     uint32_t len = midge_rd_varint(r);
     out->section = midge_rd_bytes(r, len);
     if (!midge_rd_ok(r))
-        return MIDGE_RC_MALFORMED; /* also: no length at all [MQTT-2.2.2-1], one beyond the packet [U5-2.2.2-len] */
+        return MIDGE_RC_MALFORMED; /* no length [MQTT-2.2.2-1], or one beyond the packet [U5-2.2.2-len] */
     return read_section(out->section, where, out);
 }
 

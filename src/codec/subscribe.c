@@ -35,13 +35,13 @@ static enum midge_reason check_options(unsigned options, uint8_t version, struct
     return MIDGE_RC_SUCCESS;
 }
 
-/* Walks the list once; what it finds is then true for every midge_next_filter. */
+/* Walks the list once; what it finds is then true for every midge_next_filter.
+ * [MQTT-3.8.3-1] [MQTT-3.10.3-1] [MQTT311-3.8.3-1] [MQTT311-3.10.3-1] */
 static enum midge_reason check_list(enum midge_packet type, uint8_t version, struct midge_subscribe *out)
 {
     struct midge_rd r = out->list;
     while (midge_rd_left(&r) > 0) {
-        struct midge_slice filter =
-            midge_rd_string(&r); /* [MQTT-3.8.3-1] [MQTT-3.10.3-1] [MQTT311-3.8.3-1] */
+        struct midge_slice filter = midge_rd_string(&r);
         uint8_t options = type == PK_SUBSCRIBE ? midge_rd_u8(&r) : 0;
         if (!midge_rd_ok(&r))
             return MIDGE_RC_MALFORMED;
@@ -52,9 +52,8 @@ static enum midge_reason check_list(enum midge_packet type, uint8_t version, str
             return MIDGE_RC_TOPIC_FILTER_INVALID; /* [MQTT-4.7.3-1] [MQTT311-4.7.3-1] */
         out->filters++;
     }
-    if (out->filters == 0)
-        return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.8.3-2] [MQTT-3.10.3-2] [MQTT311-3.8.3-3] [MQTT311-3.10.3-2] */
-    return MIDGE_RC_SUCCESS;
+    /* [MQTT-3.8.3-2] [MQTT-3.10.3-2] [MQTT311-3.8.3-3] [MQTT311-3.10.3-2] */
+    return out->filters > 0 ? MIDGE_RC_SUCCESS : MIDGE_RC_PROTOCOL_ERROR;
 }
 
 enum midge_reason midge_decode_subscribe(enum midge_packet type, struct midge_slice body, uint8_t version,

@@ -56,7 +56,7 @@ def test_a_wrong_option_is_one_line_and_status_2(args):
     assert done.stderr.startswith("midge: ") and done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("address", ["192.0.2.1", "no-such-host.invalid", "::ffff:300"])
+@pytest.mark.parametrize("address", ["192.0.2.1", "no-such-host.invalid", "2001:db8::1"])
 def test_an_address_that_is_not_ours_is_one_line(address):
     done = run("-p", "0", "-a", address)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and address in done.stderr
@@ -98,14 +98,11 @@ def test_listens_where_it_is_told(start_broker, address):
 
 def test_several_addresses(start_broker):
     b = start_broker("-a", "127.0.0.2", "-a", "::1", "-a", "127.0.0.3")
-    for host in ("127.0.0.2", "::1", "127.0.0.3"):
-        knock(host, b.port).close()
-
-
-def test_one_line_says_where(start_broker):
-    b = start_broker("-a", "127.0.0.1", "-a", "::1")
     [line] = [line for line in b.lines if "listens on" in line]
-    assert f"127.0.0.1:{b.port}" in line and f"[::1]:{b.port}" in line
+    where = re.findall(r"([0-9.]+|\[[0-9a-f:]+\]):(\d+)[,;]", line)
+    assert [host for host, _ in where] == ["127.0.0.2", "[::1]", "127.0.0.3"]
+    for host, port in where:
+        knock(host.strip("[]"), int(port)).close()
 
 
 def test_in_the_background(tmp_path):
@@ -238,7 +235,7 @@ def test_reasons_are_logged(start_broker):
     s.close()
     c = Client(b, "five-with-a-method", V5, AuthenticationMethod="X").try_connect()
     assert c.connack["code"] == 0x8C
-    b.wait_line(r"five-with-a-method .*refused: .*0x8c")
+    b.wait_line(r"refused: .*0x8c")
 
 
 def test_verbose_tells_more(start_broker, name):
@@ -283,7 +280,7 @@ class Piped:
         c = Client(self, "talker", V311).connect()
         c.subscribe("t", qos=1)
         for _ in range(4000):
-            c.send("t" * 1 , b"x", qos=1)
+            c.send("t", b"x", qos=1)
         assert len(c.wait_messages(4000)) == 4000
         c.disconnect()
 

@@ -31,7 +31,7 @@ static struct peer *connect_with_method(void)
         .client_id = "a", .clean_start = true, .props = PROPS(prop_text(PROP_AUTH_METHOD, "me")) });
 }
 
-/* ---- flags of what arrives ------------------------------------------------------------------------------------ */
+/* ---- flags of what arrives ----------------------------------------------------------------------------- */
 
 static void refuse_flags(const struct form *f)
 {
@@ -175,7 +175,7 @@ TEST(packet_type_15_is_reserved_in_3_1_1)
     expect_closed(p);
 }
 
-/* ---- flags of what is sent -------------------------------------------------------------------------------------- */
+/* ---- flags of what is sent ----------------------------------------------------------------------------- */
 
 /* Every packet that a broker sends, looked at here for its flags; rules.c looks at them in every test. */
 SPEC("MQTT-2.1.3-1", "MQTT311-2.2.2-1")
@@ -220,7 +220,7 @@ TEST(the_broker_sends_the_prescribed_flags)
     }
 }
 
-/* ---- the Remaining Length ---------------------------------------------------------------------------------------- */
+/* ---- the Remaining Length ------------------------------------------------------------------------------ */
 
 SPEC("MQTT-1.5.5-1")
 TEST(a_length_that_is_not_the_shortest_is_malformed)

@@ -3,7 +3,7 @@
 
 static const uint16_t ids[] = { 1, 256, 0x1234, 65535 };
 
-/* ---- from the client ------------------------------------------------------------------------------------------- */
+/* ---- from the client ----------------------------------------------------------------------------------- */
 
 SPEC("MQTT-2.2.1-3", "MQTT311-2.3.1-1")
 TEST(id_0_from_a_client_is_a_protocol_error)
@@ -147,7 +147,7 @@ TEST(an_id_is_free_again_after_the_last_acknowledgement)
     }
 }
 
-/* ---- from the broker --------------------------------------------------------------------------------------------- */
+/* ---- from the broker ----------------------------------------------------------------------------------- */
 
 static void publish_from_host(uint8_t qos)
 {
@@ -260,7 +260,7 @@ TEST(pubrel_of_the_broker_carries_the_id_of_the_publish)
     }
 }
 
-/* ---- acknowledgements that do not fit ----------------------------------------------------------------------------- */
+/* ---- acknowledgements that do not fit ------------------------------------------------------------------ */
 
 SPEC("U5-2.4-ack")
 TEST(an_acknowledgement_of_the_wrong_kind_is_a_protocol_error)

@@ -66,7 +66,10 @@ TEST(pingreq_is_answered_when_memory_is_used_up)
     for (uint16_t pid = 1; reason == 0 && pid < 200; pid++) {
         send_publish(q, &(struct c_publish){ .topic = "t", .payload = payload, .qos = 1, .pid = pid });
         advance(2);
-        reason = expect_packet(q, PK_PUBACK).reason;
+        struct packet pk = expect_packet(q, PK_ANY);
+        reason = pk.reason;
+        if (pk.type == PK_DISCONNECT) /* there was no room for one that came in pieces */
+            expect_closed(q);
     }
     CHECK_EQ(reason, 0x97);
     send_hex(p, "C0 00");

@@ -1,7 +1,7 @@
 /* test_properties.c - the property section: which property where, how often, and what travels with a message. */
 #include "morec.h"
 
-/* ---- every property in every packet ---------------------------------------------------------------------------- */
+/* ---- every property in every packet -------------------------------------------------------------------- */
 
 /* Packets that a client sends with properties; the will's section is inside CONNECT. */
 enum where { CONNECT, WILL, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT, AUTH, WHERES };
@@ -311,7 +311,7 @@ TEST(properties_that_are_0_or_1_are_nothing_else)
     expect_connack(p, 0x82);
 }
 
-/* ---- problem information ------------------------------------------------------------------------------------------ */
+/* ---- problem information ------------------------------------------------------------------------------- */
 
 static struct peer *connect_asking_for_problems(const char *id, uint32_t wanted)
 {
@@ -387,7 +387,7 @@ TEST(without_problem_information_user_properties_of_messages_still_come)
     CHECK_EQ(count_prop(&pk, PROP_USER), 1);
 }
 
-/* ---- what travels with a message ------------------------------------------------------------------------------------ */
+/* ---- what travels with a message ----------------------------------------------------------------------- */
 
 static const struct prop *sent;
 static size_t sent_count;

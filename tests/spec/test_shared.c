@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* ---- the form of the filter ------------------------------------------------------------------------------- */
+/* ---- the form of the filter ---------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.8.3-4")
 TEST(no_local_on_a_shared_subscription_is_a_protocol_error)
@@ -64,7 +64,7 @@ TEST(filters_that_look_almost_shared_are_plain_ones)
     }
 }
 
-/* ---- one copy a group -------------------------------------------------------------------------------------- */
+/* ---- one copy a group ---------------------------------------------------------------------------------- */
 
 SPEC("U5-4.8.2-group")
 TEST(each_group_gets_one_copy_and_a_plain_subscription_its_own)
@@ -172,7 +172,7 @@ TEST(a_shared_subscription_gets_no_retained_messages)
     expect_nothing(p);
 }
 
-/* ---- a member goes ------------------------------------------------------------------------------------------ */
+/* ---- a member goes ------------------------------------------------------------------------------------- */
 
 /* Puts a QoS 2 message in flight to the one of two members whose turn it is; which = 0 or 1. */
 static uint16_t fly(struct peer *m[2], struct peer *q, int *which)

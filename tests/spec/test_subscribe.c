@@ -18,7 +18,7 @@ static bool allow_no_subscribe(void *user, const struct midge_who *who, enum mid
     return what != MIDGE_ACCESS_SUBSCRIBE;
 }
 
-/* ---- the answer ----------------------------------------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.8.4-1", "MQTT-3.8.4-7")
 TEST(a_subscribe_is_answered_even_if_all_is_denied)
@@ -130,7 +130,7 @@ TEST(a_filter_twice_in_one_packet_is_subscribed_twice)
     }
 }
 
-/* ---- what breaks the packet ----------------------------------------------------------------------------- */
+/* ---- what breaks the packet ---------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.8.3-2", "MQTT311-3.8.3-3")
 TEST(a_subscribe_without_filters_is_an_error)
@@ -196,7 +196,7 @@ TEST(nothing_of_a_bad_subscribe_takes_effect)
     }
 }
 
-/* ---- No Local ------------------------------------------------------------------------------------------- */
+/* ---- No Local ------------------------------------------------------------------------------------------ */
 
 SPEC("MQTT-3.8.3-3")
 TEST(no_local_keeps_a_client_s_own_messages_from_it)
@@ -242,7 +242,7 @@ TEST(no_local_of_one_subscription_does_not_bind_another)
     expect_nothing(p);
 }
 
-/* ---- the same filter again ------------------------------------------------------------------------------ */
+/* ---- the same filter again ----------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.8.4-3", "MQTT311-3.8.4-3")
 TEST(the_same_filter_again_replaces_the_qos)
@@ -372,7 +372,7 @@ TEST(no_message_is_lost_while_a_subscription_is_replaced)
     }
 }
 
-/* ---- overlapping filters -------------------------------------------------------------------------------- */
+/* ---- overlapping filters ------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.3.4-2", "MQTT311-3.3.5-1")
 TEST(overlapping_filters_deliver_at_the_highest_qos)
@@ -480,7 +480,7 @@ TEST(more_identifiers_than_fit_do_not_hinder_the_publisher)
     read_all(p);
 }
 
-/* ---- subscription identifiers --------------------------------------------------------------------------- */
+/* ---- subscription identifiers -------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.3.4-6")
 TEST(a_client_s_publish_with_a_subscription_identifier_is_an_error)
@@ -516,7 +516,7 @@ TEST(two_subscription_identifiers_in_one_subscribe_are_a_protocol_error)
     expect_disconnect(p, 0x82);
 }
 
-/* ---- what is not served ---------------------------------------------------------------------------------- */
+/* ---- what is not served -------------------------------------------------------------------------------- */
 
 SPEC("U5-3.2.2.3.11-13")
 TEST(what_is_not_served_is_announced_and_then_refused)
@@ -560,7 +560,7 @@ TEST(filters_with_wildcards_are_refused_where_they_are_not_served)
     expect_nothing(p);
 }
 
-/* ---- limits ---------------------------------------------------------------------------------------------- */
+/* ---- limits -------------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.9.3-2", "MQTT311-3.9.3-2")
 TEST(subscriptions_beyond_the_limit_are_refused_one_by_one)

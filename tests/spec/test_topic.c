@@ -1,7 +1,7 @@
 /* test_topic.c - topic names and filters: which are lawful, and what matches what. */
 #include "morec.h"
 
-/* ---- wildcards in names ------------------------------------------------------------------------------------ */
+/* ---- wildcards in names -------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.3.2-2", "MQTT-4.7.0-1", "MQTT311-3.3.2-2", "MQTT311-4.7.1-1")
 TEST(a_topic_name_holds_no_wildcard)
@@ -70,7 +70,7 @@ TEST(a_response_topic_holds_no_wildcard)
     }
 }
 
-/* ---- wildcards in filters ---------------------------------------------------------------------------------- */
+/* ---- wildcards in filters ------------------------------------------------------------------------------ */
 
 SPEC("MQTT-4.7.1-1", "MQTT-4.7.1-2", "MQTT311-4.7.1-2", "MQTT311-4.7.1-3")
 TEST(misplaced_wildcards_are_refused_and_not_stored)
@@ -171,7 +171,7 @@ TEST(retained_messages_match_as_live_ones_do)
     }
 }
 
-/* ---- the same, drawn at random ------------------------------------------------------------------------------ */
+/* ---- the same, drawn at random ------------------------------------------------------------------------- */
 
 static uint32_t drawn;
 
@@ -272,7 +272,7 @@ TEST(many_filters_drawn_at_random_match_as_the_standard_says)
     CHECK_EQ(stats().subscriptions, 0);
 }
 
-/* ---- $ ------------------------------------------------------------------------------------------------------ */
+/* ---- $ ------------------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-4.7.2-1", "MQTT311-4.7.2-1", "V31-dollar")
 TEST(a_leading_wildcard_does_not_see_what_begins_with_a_dollar)
@@ -330,7 +330,7 @@ TEST(a_leading_wildcard_does_not_see_retained_messages_that_begin_with_a_dollar)
     expect_publish(p, "$foo/x", "x");
 }
 
-/* ---- length -------------------------------------------------------------------------------------------------- */
+/* ---- length -------------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-4.7.3-1", "MQTT311-4.7.3-1")
 TEST(names_and_filters_have_at_least_one_character)

@@ -1,7 +1,7 @@
 /* test_unsubscribe.c - UNSUBSCRIBE: what goes, what has begun and is finished, and the answer. */
 #include "morec.h"
 
-/* ---- the answer ----------------------------------------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.10.4-4", "MQTT-3.10.4-5", "MQTT311-3.10.4-4", "MQTT311-3.10.4-5")
 TEST(an_unsubscribe_is_answered_whether_or_not_something_went)
@@ -83,7 +83,7 @@ TEST(an_unsubscribe_without_filters_is_an_error)
     }
 }
 
-/* ---- what goes ------------------------------------------------------------------------------------------- */
+/* ---- what goes ----------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.10.4-1", "MQTT311-3.10.4-1")
 TEST(only_the_very_same_filter_is_unsubscribed)
@@ -136,7 +136,7 @@ TEST(others_keep_their_subscriptions)
     expect_nothing(p);
 }
 
-/* ---- what comes after, and what has begun ----------------------------------------------------------------- */
+/* ---- what comes after, and what has begun -------------------------------------------------------------- */
 
 SPEC("MQTT-3.10.4-2", "MQTT311-3.10.4-2")
 TEST(nothing_new_comes_after_the_unsuback)
@@ -209,10 +209,11 @@ TEST(a_delivery_that_has_begun_is_finished_on_the_next_connection_too)
         unsubscribe(p, "t");
         drop(p);
         p = connect_kept(v, "a", 60);
-        struct packet pk = expect_publish(p, "t", "1");
-        CHECK_EQ(pk.pid, one);
-        CHECK(pk.dup);
-        expect_ack(p, PK_PUBREL, two, 0);
+        for (int i = 0; i < 2; i++) { /* in this order or the other */
+            struct packet pk = expect_packet(p, PK_ANY);
+            CHECK_EQ(pk.pid, pk.type == PK_PUBREL ? two : one);
+            CHECK(pk.type == PK_PUBREL || (pk.type == PK_PUBLISH && pk.dup));
+        }
         send_ack(p, PK_PUBACK, one, 0);
         send_ack(p, PK_PUBCOMP, two, 0);
         expect_nothing(p);

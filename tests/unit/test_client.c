@@ -1,11 +1,12 @@
-/* test_client.c - midge_client against a server made of bytes: each test with input and output cut in several ways. */
+/* test_client.c - midge_client against a server made of bytes: each test with input and output cut in
+ * several ways. */
 #include "codec/packet.h"
 #include "midge/midge_client.h"
 #include "wire.h"
 
 #include <stdio.h>
 
-/* ---- the rig: one client, its memory, and a diary of what it told --------------------------------------- */
+/* ---- the rig: one client, its memory, and a diary of what it told ------------------------------------ */
 
 /* How bytes are handed over in this run. */
 static const struct mode {
@@ -250,7 +251,7 @@ static void wait(struct rig *r, midge_ms ms)
     midge_client_tick(r->c, r->now);
 }
 
-/* ---- CONNECT and CONNACK -------------------------------------------------------------------------------- */
+/* ---- CONNECT and CONNACK ----------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.0-1", "MQTT311-3.1.0-1", "MQTT-3.1.2-30")
 static void connect_is_the_first_packet_and_nothing_follows_before_connack(void **state)
@@ -376,6 +377,7 @@ static void options_that_break_the_standard_are_refused(void **state)
     assert_int_equal(midge_client_connect(r->c, &good, r->now), MIDGE_ERR_INVALID); /* one at a time */
 }
 
+SPEC("MQTT-4.13.2-1")
 static void a_refusal_ends_the_connection(void **state)
 {
     struct rig *r = *state;
@@ -423,7 +425,7 @@ static void the_host_is_told_the_server_s_limits(void **state)
                     0, 0x27, 0, 0, 1, 44, 0x28, 0, 0x29, 0, 0x2A, 0, 0x12, 0, 3, 'a', '-', '1'));
 }
 
-/* ---- session present ------------------------------------------------------------------------------------ */
+/* ---- session present --------------------------------------------------------------------------------- */
 
 struct present {
     bool clean_start, resume, known; /* known: an earlier connection made a session */
@@ -515,7 +517,7 @@ static void mqtt31_does_not_tell_and_keeps(void **state)
     expect_sent(r, 0x3A, 6, 0, 1, 't', 0, 1, '1');
 }
 
-/* ---- publishing ----------------------------------------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-4.3.1-1", "MQTT-4.3.2-1", "MQTT-4.3.2-2", "MQTT-4.3.3-1", "MQTT-4.3.3-4", "MQTT311-4.3.1-1",
      "MQTT311-4.3.2-1", "MQTT311-4.3.3-1", "MQTT311-2.3.1-1", "MQTT311-2.3.1-5")
@@ -862,7 +864,7 @@ static void acknowledgements_of_nothing(void **state)
     expect_close(r);
 }
 
-/* ---- topic aliases -------------------------------------------------------------------------------------- */
+/* ---- topic aliases ----------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.2.2-17", "MQTT-3.3.2-9", "MQTT-3.3.2-7")
 static void aliases_stay_within_the_server_s_maximum_and_the_oldest_gives_way(void **state)
@@ -931,7 +933,7 @@ static void every_alias_up_to_our_maximum_is_taken(void **state)
     expect_sent(r, 0xE0, 1, 0x82);
 }
 
-/* ---- messages from the server --------------------------------------------------------------------------- */
+/* ---- messages from the server ------------------------------------------------------------------------ */
 
 SPEC("MQTT-4.6.0-2", "MQTT-4.6.0-3", "MQTT-4.5.0-2", "MQTT-3.3.4-1", "MQTT-4.3.3-8", "MQTT-4.3.3-11",
      "MQTT311-4.6.0-2", "MQTT311-4.6.0-3", "MQTT311-4.5.0-2", "MQTT311-3.3.4-1", "MQTT311-4.3.2-2",
@@ -1168,7 +1170,7 @@ static void without_memory_for_connect_nothing_is_begun(void **state)
     r->allocs_left = -1;
 }
 
-/* ---- subscribing ---------------------------------------------------------------------------------------- */
+/* ---- subscribing ------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.8.1-1", "MQTT-3.8.3-2", "MQTT-3.10.3-2", "MQTT311-3.8.3-3", "MQTT311-3.10.3-2", "MQTT-3.9.3-1")
 static void subscriptions_are_asked_for_and_answered(void **state)
@@ -1235,7 +1237,7 @@ static void requests_end_with_their_connection(void **state)
     expect_silence(r);
 }
 
-/* ---- keep alive ----------------------------------------------------------------------------------------- */
+/* ---- keep alive -------------------------------------------------------------------------------------- */
 
 static struct midge_client_options with_keepalive(uint8_t version, uint16_t seconds)
 {
@@ -1382,7 +1384,7 @@ static void a_server_that_does_not_answer_connect_is_left(void **state)
     expect_told(r, "disconnected 88; ");
 }
 
-/* ---- the end -------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.14.4-1", "MQTT-3.14.4-2", "MQTT311-3.14.4-1", "MQTT311-3.14.4-2")
 static void nothing_follows_disconnect(void **state)
@@ -1498,8 +1500,9 @@ struct broken {
     uint8_t reason; /* as the host is told, and on 5.0 the server */
 };
 
-SPEC("MQTT-4.13.1-1", "MQTT-2.1.3-1", "MQTT-1.5.5-1", "U5-wrongdir", "U5-2.1.2-0", "MQTT311-4.8.0-1",
-     "MQTT311-2.2.2-2", "MQTT-3.2.0-2", "MQTT-3.14.2-2", "U5-1.5.5-long", "MQTT-3.3.1-4", "MQTT-3.8.4-6")
+SPEC("MQTT-4.13.1-1", "MQTT-4.13.2-1", "U5-1.2-mp", "MQTT-2.1.3-1", "MQTT-1.5.5-1", "U5-wrongdir",
+     "U5-2.1.2-0", "MQTT311-4.8.0-1", "MQTT311-2.2.2-2", "MQTT-3.2.0-2", "MQTT-3.14.2-2", "U5-1.5.5-long",
+     "MQTT-3.3.1-4", "MQTT-3.8.4-6")
 static void a_server_that_breaks_the_rules_is_left_with_the_reason(void **state)
 {
     struct rig *r = *state;
@@ -1613,7 +1616,7 @@ static void nothing_but_connack_or_auth_may_come_first(void **state)
     }
 }
 
-/* ---- AUTH ----------------------------------------------------------------------------------------------- */
+/* ---- AUTH -------------------------------------------------------------------------------------------- */
 
 /* Answers each challenge at once, from inside the callback. */
 static void answer_challenge(struct rig *r, const struct midge_client_event *e)
@@ -1711,7 +1714,7 @@ static void another_method_than_ours_ends_the_connection(void **state)
     expect_sent(r, 0xE0, 1, 0x82);
 }
 
-/* ---- callbacks, pieces, memory -------------------------------------------------------------------------- */
+/* ---- callbacks, pieces, memory ----------------------------------------------------------------------- */
 
 static void publish_another(struct rig *r, const struct midge_client_event *e)
 {
@@ -1862,6 +1865,176 @@ static void freeing_a_client_in_the_middle_gives_everything_back(void **state)
     midge_client_free(NULL);
 }
 
+/* ---- against Midge itself: two sessions, and a network that cuts anywhere ------------------------------- */
+
+struct side {
+    struct midge_client_config config;
+    struct midge_client_hooks hooks;
+    struct midge_client_options options;
+    struct midge_client *c;
+    struct midge_conn *conn; /* NULL: no network */
+    uint32_t next[3];        /* numbers expected, by QoS */
+    bool subscribed;
+};
+
+static struct pair {
+    struct midge *broker;
+    midge_ms now;
+    uint32_t seed;
+    struct side from, to;
+} pair;
+
+static uint32_t dice(uint32_t sides)
+{
+    pair.seed ^= pair.seed << 13;
+    pair.seed ^= pair.seed >> 17;
+    pair.seed ^= pair.seed << 5;
+    return pair.seed % sides;
+}
+
+/* QoS 1: nothing is missing, what comes twice came before. QoS 2: each once, in order. */
+static uint8_t pair_message(void *user, const struct midge_message *m)
+{
+    struct side *s = user;
+    uint32_t number;
+    memcpy(&number, m->payload.data, sizeof number);
+    if (m->qos == 2)
+        assert_int_equal(number, s->next[2]);
+    if (m->qos == 1)
+        assert_true(number <= s->next[1]);
+    if (number == s->next[m->qos])
+        s->next[m->qos]++;
+    return 0;
+}
+
+static void pair_event(void *user, const struct midge_client_event *e)
+{
+    struct side *s = user;
+    s->subscribed = s->subscribed || e->kind == MIDGE_CLIENT_SUBSCRIBED;
+    assert_int_not_equal(e->kind, MIDGE_CLIENT_REFUSED);
+    if (e->kind == MIDGE_CLIENT_DISCONNECTED)
+        assert_int_equal(e->reason, MIDGE_RC_UNSPECIFIED); /* the network alone, never one of the two */
+}
+
+static void side_connect(struct side *s)
+{
+    struct midge_peer peer = { .user = s };
+    assert_int_equal(midge_client_connect(s->c, &s->options, pair.now), MIDGE_OK);
+    s->conn = midge_accept(pair.broker, &peer, pair.now);
+    assert_non_null(s->conn);
+}
+
+static void side_lose(struct side *s)
+{
+    if (!s->conn)
+        return;
+    midge_client_lost(s->c, pair.now);
+    midge_lost(s->conn, pair.now);
+    s->conn = NULL;
+}
+
+static void side_start(struct side *s, const struct midge_memory *memory, uint8_t version,
+                       struct midge_slice id)
+{
+    *s = (struct side){
+        .hooks = { .user = s, .event = pair_event, .message = pair_message },
+        .config = { .memory = memory,
+                    .hooks = &s->hooks,
+                    .queue_msgs = 50,
+                    .queue_bytes = 100000,
+                    .receive_maximum = (uint16_t)(1 + dice(20)),
+                    .alias_in = (uint16_t)dice(4),
+                    .alias_out = (uint16_t)dice(4) },
+        .options = { .version = version, .session_expiry_s = 1000000, .client_id = id },
+    };
+    if (version != MIDGE_V50)
+        s->config.receive_maximum = 0; /* which 3.x could not be told */
+    s->c = midge_client_new(&s->config, pair.now);
+    assert_non_null(s->c);
+    side_connect(s);
+}
+
+/* Some bytes each way, or the end of the network, or a new one. */
+static void side_step(struct side *s)
+{
+    uint8_t bytes[300];
+    if (!s->conn) {
+        if (dice(20) == 0)
+            side_connect(s);
+        return;
+    }
+    size_t n = midge_client_pull(s->c, bytes, 1 + dice(sizeof bytes), pair.now);
+    midge_recv(s->conn, bytes, n, pair.now);
+    n = midge_pull(s->conn, bytes, 1 + dice(sizeof bytes), pair.now);
+    midge_client_recv(s->c, bytes, n, pair.now);
+    assert_false(midge_status(s->conn) & MIDGE_STATUS_CLOSE);
+    assert_false(midge_client_status(s->c) & MIDGE_STATUS_CLOSE);
+    if (s->subscribed && dice(300) == 0)
+        side_lose(s);
+}
+
+static void pair_publish(uint32_t sent[3], uint32_t count)
+{
+    uint8_t qos = (uint8_t)dice(3);
+    static const char *const topics[] = { "a/0", "a/1", "a/2" };
+    uint8_t payload[40] = { 0 };
+    memcpy(payload, &sent[qos], sizeof sent[qos]);
+    struct midge_publication p = {
+        .topic = midge_slice_str(topics[qos]),
+        .payload = midge_slice_of(payload, 4 + dice(36)),
+        .qos = qos,
+    };
+    if (sent[qos] < count && midge_client_publish(pair.from.c, &p, NULL, pair.now) == MIDGE_OK)
+        sent[qos]++;
+}
+
+static void pair_run(struct rig *r, uint8_t version, uint32_t seed)
+{
+    enum { COUNT_EACH = 100, STEPS = 200000 };
+    struct midge_limits limits = midge_limits_gateway;
+    struct midge_config config = { .memory = &r->memory, .limits = &limits };
+    pair = (struct pair){ .now = r->now, .seed = seed * 7919 + version };
+    pair.broker = midge_new(&config, pair.now);
+    assert_non_null(pair.broker);
+    side_start(&pair.from, &r->memory, version, TEXT("from"));
+    side_start(&pair.to, &r->memory, version, TEXT("to"));
+
+    const struct midge_filter_request filter = { .filter = TEXT("a/#"), .qos = 2 };
+    while (!midge_client_is_connected(pair.to.c))
+        side_step(&pair.to);
+    assert_int_equal(midge_client_subscribe(pair.to.c, &filter, 1, 0, NULL), MIDGE_OK);
+    while (!pair.to.subscribed)
+        side_step(&pair.to);
+    pair.from.subscribed = true; /* from here on it may be cut */
+
+    uint32_t sent[3] = { 0 };
+    long step = 0;
+    while (pair.to.next[1] < COUNT_EACH || pair.to.next[2] < COUNT_EACH ||
+           midge_client_held(pair.from.c) > 0) {
+        pair.now += dice(3);
+        midge_tick(pair.broker, pair.now);
+        if (dice(3) == 0)
+            pair_publish(sent, COUNT_EACH);
+        side_step(&pair.from);
+        side_step(&pair.to);
+        assert_true(step++ < STEPS); /* nothing is stuck */
+    }
+    side_lose(&pair.from);
+    side_lose(&pair.to);
+    midge_client_free(pair.from.c);
+    midge_client_free(pair.to.c);
+    midge_free(pair.broker);
+}
+
+SPEC("MQTT-4.3.3-10", "MQTT-4.4.0-1", "MQTT-4.6.0-1", "MQTT-4.6.0-5", "MQTT311-4.4.0-1", "MQTT311-4.6.0-6")
+static void with_midge_nothing_is_lost_or_doubled_whatever_is_cut(void **state)
+{
+    for (uint8_t version = 3; version <= 5; version++) {
+        for (uint32_t seed = 1; seed <= 5; seed++)
+            pair_run(*state, version, seed);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -1937,7 +2110,8 @@ int main(void)
         TEST(each_allocation_may_fail),
         TEST(freeing_a_client_in_the_middle_gives_everything_back),
     };
-    int failed = 0;
+    const struct CMUnitTest pairs[] = { TEST(with_midge_nothing_is_lost_or_doubled_whatever_is_cut) };
+    int failed = cmocka_run_group_tests(pairs, NULL, NULL);
     for (size_t i = 0; i < COUNT(modes); i++) {
         mode = &modes[i];
         failed += cmocka_run_group_tests(tests, NULL, NULL);

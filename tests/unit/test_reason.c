@@ -5,7 +5,8 @@
 #define SERVER_DISCONNECT MIDGE_IN_SERVER_DISCONNECT
 #define SERVER_AUTH MIDGE_IN_SERVER_AUTH
 
-/* Each packet's own table of the standard (3.2.2.2, 3.4.2.1, ...), against the one of section 2.4 in the code. */
+/* Each packet's own table of the standard (3.2.2.2, 3.4.2.1, ...), against the one of section 2.4 in the
+ * code. */
 struct packet_codes {
     unsigned where;
     struct midge_slice codes;

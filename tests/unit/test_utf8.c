@@ -73,25 +73,30 @@ static void sequences_of_four_bytes_at_every_edge(void **state)
 }
 
 /* A bad byte, a zero or a character in each place of texts of all lengths, so at each place in a word. */
-static void whatever_stands_anywhere_in_a_text(void **state)
+static void put_everywhere(uint8_t fill, const char *thing, size_t thing_len)
 {
-    (void)state;
-    static const char *const things[] = {
-        "\xFF", "\x80",         "\xC3\xA9",     "\xE2\x82\xAC", "\xF0\x9F\x9A\x80",
-        "\xC3", "\xED\xA0\x80", "\xEF\xBB\xBF", "\xE2\x82"
-    };
     uint8_t text[64];
     for (size_t len = 0; len < 40; len++) {
         for (size_t at = 0; at <= len; at++) {
-            memset(text, 'a', sizeof text);
-            text[at] = 0;
+            memset(text, fill, sizeof text);
+            memcpy(text + at, thing, thing_len);
             compare(text, len);
-            for (size_t i = 0; i < COUNT(things); i++) {
-                memset(text, 'a', sizeof text);
-                memcpy(text + at, things[i], strlen(things[i]));
-                compare(text, len);
-            }
         }
+    }
+}
+
+static void whatever_stands_anywhere_in_a_text(void **state)
+{
+    (void)state;
+    static const uint8_t fills[] = { 'a', ' ', 0x01, 0x7F };
+    static const char *const things[] = {
+        "\xFF", "\x80",         "\xC3\xA9",     "\xE2\x82\xAC", "\xF0\x9F\x9A\x80",
+        "\xC3", "\xED\xA0\x80", "\xEF\xBB\xBF", "\xE2\x82",
+    };
+    for (size_t f = 0; f < COUNT(fills); f++) {
+        put_everywhere(fills[f], "", 1); /* a zero */
+        for (size_t i = 0; i < COUNT(things); i++)
+            put_everywhere(fills[f], things[i], strlen(things[i]));
     }
 }
 

@@ -1,4 +1,5 @@
-/* wire.h - bytes for the codec's tests: literals, copies with nothing behind them, packets through small windows. */
+/* wire.h - bytes for the codec's tests: literals, copies with nothing behind them, packets through small
+ * windows. */
 #ifndef MIDGE_TESTS_UNIT_WIRE_H
 #define MIDGE_TESTS_UNIT_WIRE_H
 
@@ -29,7 +30,8 @@
             assert_memory_equal(got_.data, wanted_.data, wanted_.len);                                       \
     } while (0)
 
-/* The first `len` bytes of `s` in a block of their own, so that reading past them is caught. Free with wire_free. */
+/* The first `len` bytes of `s` in a block of their own, so that reading past them is caught. Free with
+ * wire_free. */
 static inline struct midge_slice wire_prefix(struct midge_slice s, uint32_t len)
 {
     uint8_t *copy = malloc(len ? len : 1);
@@ -52,8 +54,8 @@ static inline void wire_free(struct midge_slice s)
 /* A packet's encoder, with its arguments in `from`. */
 typedef void (*wire_encoder)(struct midge_wr *w, const void *from);
 
-/* The whole packet, freshly allocated; checks on the way that windows of several sizes, and a window from each byte
- * on, give the same bytes, and that measuring tells the same size. */
+/* The whole packet, freshly allocated; checks on the way that windows of several sizes, and a window from
+ * each byte on, give the same bytes, and that measuring tells the same size. */
 static inline struct midge_slice wire_encode(wire_encoder encode, const void *from)
 {
     struct midge_wr w;
