@@ -95,8 +95,8 @@ static struct midge_conn *largest_unfinished(const struct midge *m)
 bool midge_quota_frame(struct midge_conn *c, uint32_t cap)
 {
     struct midge *m = c->m;
-    if (c->state == CONN_UP)
-        return midge_mem_would_fit(&m->mem, cap - (c->frame ? c->frame->cap : 0)); /* the reserve is for CONNECT */
+    if (c->state == CONN_UP) /* the reserve is for small packets: they can be answered, if only with a refusal */
+        return cap <= m->limits->hello_bytes || midge_mem_would_fit(&m->mem, cap - (c->frame ? c->frame->cap : 0));
     uint32_t want = pool_share(c, cap);
     uint32_t had = c->frame ? c->frame->pooled : 0;
     while (want > had && m->connect_pool - had + want > m->limits->connect_pool_bytes) {

@@ -1,4 +1,4 @@
-/* test_acl.c - hooks.allow: asked at SUBSCRIBE, PUBLISH, CONNECT (for the will) and again at each delivery. */
+/* test_acl.c - hooks.allow: asked at SUBSCRIBE, PUBLISH, CONNECT (for the will), and again at delivery. */
 #include "morec.h"
 
 /* ---- a host that remembers what it was asked ----------------------------------------------------------- */
@@ -8,8 +8,8 @@ static struct {
     char topic[64], client[64], username[64];
     void *tag, *peer;
     uint8_t version;
-    unsigned deny;         /* bit by enum midge_access */
-    const char *only;      /* deny for this topic only; NULL = for any */
+    unsigned deny;    /* bit by enum midge_access */
+    const char *only; /* deny for this topic only; NULL = for any */
 } host;
 
 static void copy_text(char out[64], struct midge_slice text)
@@ -58,7 +58,8 @@ TEST(the_host_is_told_who_asks_for_what)
 {
     install(0, NULL);
     hooks.login = give_badge;
-    struct peer *p = connect_as(&(struct c_connect){ .version = 4, .client_id = "me", .clean_start = true, .username = "joe" });
+    struct peer *p = connect_as(
+        &(struct c_connect){ .version = 4, .client_id = "me", .clean_start = true, .username = "joe" });
     subscribe(p, "a/+", 1);
     CHECK_EQ(host.asked[MIDGE_ACCESS_SUBSCRIBE], 1);
     CHECK_STR(host.topic, "a/+");
@@ -126,9 +127,11 @@ TEST(a_publish_that_is_denied_is_answered_with_not_authorized)
     subscribe(q, "#", 2);
     send_publish(p, &(struct c_publish){ .topic = "secret", .payload = "x" });
     expect_nothing(p);
-    send_publish(p, &(struct c_publish){ .topic = "secret", .payload = "x", .qos = 1, .pid = 1, .retain = true });
+    send_publish(
+        p, &(struct c_publish){ .topic = "secret", .payload = "x", .qos = 1, .pid = 1, .retain = true });
     expect_ack(p, PK_PUBACK, 1, 0x87);
-    send_publish(p, &(struct c_publish){ .topic = "secret", .payload = "x", .qos = 2, .pid = 2, .retain = true });
+    send_publish(
+        p, &(struct c_publish){ .topic = "secret", .payload = "x", .qos = 2, .pid = 2, .retain = true });
     expect_ack(p, PK_PUBREC, 2, 0x87);
     expect_nothing(q);
     CHECK_EQ(stats().retained, 0);
@@ -148,9 +151,11 @@ TEST(a_publish_of_3_1_1_that_is_denied_is_acknowledged_and_dropped)
         subscribe(q, "#", 2);
         send_publish(p, &(struct c_publish){ .topic = "secret", .payload = "x", .retain = true });
         expect_nothing(p);
-        send_publish(p, &(struct c_publish){ .topic = "secret", .payload = "x", .qos = 1, .pid = 1, .retain = true });
+        send_publish(
+            p, &(struct c_publish){ .topic = "secret", .payload = "x", .qos = 1, .pid = 1, .retain = true });
         expect_hex(p, "40 02 00 01");
-        send_publish(p, &(struct c_publish){ .topic = "secret", .payload = "x", .qos = 2, .pid = 2, .retain = true });
+        send_publish(
+            p, &(struct c_publish){ .topic = "secret", .payload = "x", .qos = 2, .pid = 2, .retain = true });
         expect_hex(p, "50 02 00 02");
         send_ack(p, PK_PUBREL, 2, 0);
         expect_hex(p, "70 02 00 02");
@@ -209,7 +214,8 @@ TEST(a_will_that_is_denied_takes_nobody_over)
     install(DENY(PUBLISH), "secret");
     struct peer *p = connect5("a");
     struct peer *q = dial();
-    send_connect(q, &(struct c_connect){ .client_id = "a", .will = &(const struct c_will){ .topic = "secret" } });
+    send_connect(
+        q, &(struct c_connect){ .client_id = "a", .will = &(const struct c_will){ .topic = "secret" } });
     expect_connack(q, 0x87);
     send_ping(p);
     expect_hex(p, "D0 00");

@@ -3,40 +3,40 @@
 
 /* ---- malformed, or against the rules ------------------------------------------------------------------- */
 
-/* One of each: what cannot be read is malformed (0x81), what can be read and breaks a rule is a protocol error (0x82),
- * and a code of its own goes before both. */
+/* One of each: what cannot be read is malformed (0x81), what can be read and breaks a rule is a protocol error
+ * (0x82), and a code of its own goes before both. */
 static const struct {
     uint8_t reason;
     unsigned first;
     const char *body;
 } mistakes[] = {
-    { 0x81, 0x00, "" },                                          /* no such packet */
-    { 0x81, 0x36, "00 01 't' 00 01 00" },                        /* QoS 3 */
-    { 0x81, 0x38, "00 01 't' 00" },                              /* DUP at QoS 0 */
-    { 0x81, 0x30, "00 05 't' 00" },                              /* a topic beyond the packet */
-    { 0x81, 0x30, "00 01 FF 00" },                               /* not UTF-8 */
-    { 0x81, 0x30, "00 01 't' 01 FE" },                           /* no such property */
-    { 0x81, 0x41, "00 01" },                                     /* flags */
+    { 0x81, 0x00, "" },                   /* no such packet */
+    { 0x81, 0x36, "00 01 't' 00 01 00" }, /* QoS 3 */
+    { 0x81, 0x38, "00 01 't' 00" },       /* DUP at QoS 0 */
+    { 0x81, 0x30, "00 05 't' 00" },       /* a topic beyond the packet */
+    { 0x81, 0x30, "00 01 FF 00" },        /* not UTF-8 */
+    { 0x81, 0x30, "00 01 't' 01 FE" },    /* no such property */
+    { 0x81, 0x41, "00 01" },              /* flags */
     { 0x81, 0x80, "00 01 00 00 01 't' 00" },
-    { 0x81, 0x82, "00 01 00 00 01 't' 40" },                     /* reserved bits */
-    { 0x81, 0x82, "00 01 00 00 01 't'" },                        /* no options */
+    { 0x81, 0x82, "00 01 00 00 01 't' 40" }, /* reserved bits */
+    { 0x81, 0x82, "00 01 00 00 01 't'" },    /* no options */
     { 0x81, 0xA2, "00 01 00 00 02 't'" },
     { 0x81, 0xC0, "00" },
     { 0x81, 0xE1, "" },
-    { 0x82, 0x10, "00 04 'MQTT' 05 02 00 00 00 00 01 'a'" },     /* a second CONNECT */
-    { 0x82, 0x30, "00 00 00" },                                  /* no topic and no alias */
-    { 0x82, 0x32, "00 01 't' 00 00 00" },                        /* packet id 0 */
-    { 0x82, 0x30, "00 01 't' 04 01 00 01 00" },                  /* a property twice */
-    { 0x82, 0x30, "00 01 't' 02 0B 01" },                        /* a client's Subscription Identifier */
-    { 0x82, 0x40, "00 01 01" },                                  /* no such reason */
-    { 0x82, 0x82, "00 01 00" },                                  /* no filter */
-    { 0x82, 0x82, "00 01 00 00 01 't' 03" },                     /* QoS 3 */
-    { 0x82, 0x82, "00 01 02 0B 00 00 01 't' 00" },               /* identifier 0 */
+    { 0x82, 0x10, "00 04 'MQTT' 05 02 00 00 00 00 01 'a'" }, /* a second CONNECT */
+    { 0x82, 0x30, "00 00 00" },                              /* no topic and no alias */
+    { 0x82, 0x32, "00 01 't' 00 00 00" },                    /* packet id 0 */
+    { 0x82, 0x30, "00 01 't' 04 01 00 01 00" },              /* a property twice */
+    { 0x82, 0x30, "00 01 't' 02 0B 01" },                    /* a client's Subscription Identifier */
+    { 0x82, 0x40, "00 01 01" },                              /* no such reason */
+    { 0x82, 0x82, "00 01 00" },                              /* no filter */
+    { 0x82, 0x82, "00 01 00 00 01 't' 03" },                 /* QoS 3 */
+    { 0x82, 0x82, "00 01 02 0B 00 00 01 't' 00" },           /* identifier 0 */
     { 0x82, 0xA2, "00 01 00" },
     { 0x82, 0xE0, "03" },
-    { 0x82, 0xF0, "18 05 15 00 02 'me'" },                       /* AUTH without a method in CONNECT */
+    { 0x82, 0xF0, "18 05 15 00 02 'me'" }, /* AUTH without a method in CONNECT */
     { 0x90, 0x30, "00 03 'a/#' 00" },
-    { 0x94, 0x30, "00 01 't' 03 23 00 00" },                     /* alias 0 */
+    { 0x94, 0x30, "00 01 't' 03 23 00 00" }, /* alias 0 */
     { 0x94, 0x30, "00 01 't' 03 23 FF FF" },
 };
 
@@ -161,9 +161,15 @@ TEST(packets_that_only_a_server_sends_are_a_protocol_error)
     static const struct {
         unsigned first;
         const char *body;
-    } wrong[] = { { 0x20, "00 00 00" },    { 0x20, "00 00" },       { 0x20, "" },
-                  { 0x90, "00 01 00 00" }, { 0x90, "00 01 00" },    { 0x90, "" },
-                  { 0xB0, "00 01 00 00" }, { 0xB0, "00 01" },       { 0xB0, "" },
+    } wrong[] = { { 0x20, "00 00 00" },
+                  { 0x20, "00 00" },
+                  { 0x20, "" },
+                  { 0x90, "00 01 00 00" },
+                  { 0x90, "00 01 00" },
+                  { 0x90, "" },
+                  { 0xB0, "00 01 00 00" },
+                  { 0xB0, "00 01" },
+                  { 0xB0, "" },
                   { 0xD0, "" } };
     for (size_t i = 0; i < COUNT(wrong); i++) {
         for (int v = 3; v <= 5; v++) {
@@ -227,11 +233,12 @@ static void cut_everywhere(int version, const struct whole *w)
     for (size_t n = 0; n < body.len; n++) {
         if (w->lawful >> n & 1)
             continue;
-        struct peer *p = version == 5
-                             ? connect_as(&(struct c_connect){ .client_id = "a",
-                                                               .clean_start = true,
-                                                               .props = PROPS(prop_text(PROP_AUTH_METHOD, "me")) })
-                             : connect311("a");
+        struct peer *p =
+            version == 5
+                ? connect_as(&(struct c_connect){ .client_id = "a",
+                                                  .clean_start = true,
+                                                  .props = PROPS(prop_text(PROP_AUTH_METHOD, "me")) })
+                : connect311("a");
         send_all(p, packet_bytes((uint8_t)w->first, first_bytes(body, n)));
         CHECK(version == 4 || is_malformed_or_error(p));
         expect_closed(p);
@@ -258,9 +265,11 @@ TEST(packets_of_3_1_1_that_end_too_early_close_the_connection)
 SPEC("U5-truncated", "MQTT-3.1.4-1", "MQTT311-3.1.4-1")
 TEST(a_connect_that_ends_too_early_is_refused)
 {
-    struct bytes body5 = hex_bytes("00 04 'MQTT' 05 C6 00 00 05 11 00 00 00 00 00 01 'a' 02 01 00 00 01 'w' 00 01 'x' "
-                                   "00 01 'u' 00 01 'p'");
-    struct bytes body311 = hex_bytes("00 04 'MQTT' 04 C6 00 00 00 01 'a' 00 01 'w' 00 01 'x' 00 01 'u' 00 01 'p'");
+    struct bytes body5 =
+        hex_bytes("00 04 'MQTT' 05 C6 00 00 05 11 00 00 00 00 00 01 'a' 02 01 00 00 01 'w' 00 01 'x' "
+                  "00 01 'u' 00 01 'p'");
+    struct bytes body311 =
+        hex_bytes("00 04 'MQTT' 04 C6 00 00 00 01 'a' 00 01 'w' 00 01 'x' 00 01 'u' 00 01 'p'");
     for (size_t n = 0; n < body5.len; n++) {
         struct peer *p = dial();
         send_all(p, packet_bytes(0x10, first_bytes(body5, n)));
@@ -297,7 +306,7 @@ TEST(packets_of_zeros_do_no_harm)
     expect_nothing(watch);
 }
 
-/* Each bit of each byte of good packets, turned over one at a time: whatever it makes of them, the broker lives. */
+/* Each bit of good packets, turned over one at a time: whatever it makes of them, the broker lives. */
 SPEC("U5-truncated", "MQTT-4.13.1-1", "MQTT311-4.8.0-1")
 TEST(packets_with_one_bit_turned_do_no_harm_to_others)
 {
@@ -373,8 +382,8 @@ static void install_failing(void)
     config.memory = &failing_memory;
 }
 
-/* Sends the packet again and again, with the first, second, third ... request for memory failing, until none does.
- * Each time: it was done, or it was refused and the connection closed, and the broker serves the next one. */
+/* Sends the packet again and again, with the first, second, third ... request for memory failing, until none
+ * does. Each time it was done, or the connection was closed; and the broker serves the next one. */
 static void fail_each(const char *packet)
 {
     bool again = true;
@@ -425,7 +434,7 @@ TEST(a_packet_that_memory_fails_for_ends_its_connection_only)
         fail_each(packets[i]);
 }
 
-/* A QoS 1 message is acknowledged or not: one that memory failed for is not, and the client brings it again. */
+/* One that memory failed for is not acknowledged: the client brings it again. */
 SPEC("MQTT311-4.8.0-2")
 TEST(a_message_that_memory_fails_for_is_not_acknowledged)
 {
@@ -461,8 +470,12 @@ TEST(a_connect_that_memory_fails_for_is_refused_and_leaves_nothing)
     install_failing();
     start();
     const struct c_will will = { .topic = "w", .payload = "x" };
-    struct bytes connect = connect_bytes(&(struct c_connect){
-        .version = 4, .client_id = "a", .clean_start = true, .will = &will, .username = "u", .password = "p" });
+    struct bytes connect = connect_bytes(&(struct c_connect){ .version = 4,
+                                                              .client_id = "a",
+                                                              .clean_start = true,
+                                                              .will = &will,
+                                                              .username = "u",
+                                                              .password = "p" });
     bool done = false;
     for (int n = 0; !done; n++) {
         struct peer *p = dial();

@@ -1,7 +1,7 @@
 /* test_fixed_header.c - the first byte and the Remaining Length, of every packet, both ways. */
 #include "morec.h"
 
-/* A lawful packet of each type that a client sends, on 5.0 and on 3.1.1; its low nibble is what it has to be. */
+/* A lawful packet of each type that a client sends; its low nibble is what it has to be. */
 struct form {
     uint8_t first;
     const char *body5, *body3; /* NULL: the version has no such packet */
@@ -142,7 +142,10 @@ TEST(a_client_of_3_1_may_set_dup_on_what_it_sends_again)
     static const uint8_t bad[] = { 0x80, 0x81, 0x83, 0x84, 0x86, 0x88, 0x8B, 0x8E, 0xA0, 0xA8, 0x60, 0x68 };
     for (size_t i = 0; i < COUNT(bad); i++) {
         p = connect31("c");
-        send_body(p, bad[i], bad[i] >> 4 == 6 ? "00 01" : bad[i] >> 4 == 8 ? "00 01 00 01 't' 00" : "00 01 00 01 't'");
+        send_body(p, bad[i],
+                  bad[i] >> 4 == 6   ? "00 01"
+                  : bad[i] >> 4 == 8 ? "00 01 00 01 't' 00"
+                                     : "00 01 00 01 't'");
         expect_closed(p);
     }
 }
@@ -226,12 +229,12 @@ SPEC("MQTT-1.5.5-1")
 TEST(a_length_that_is_not_the_shortest_is_malformed)
 {
     static const char *const bad[] = {
-        "C0 80 00",                               /* 0 in two bytes */
+        "C0 80 00", /* 0 in two bytes */
         "C0 80 80 00",
         "C0 80 80 80 00",
-        "40 82 00 00 01",                         /* 2 in two */
+        "40 82 00 00 01", /* 2 in two */
         "40 82 80 80 00 00 01",
-        "30 FF 80 00 00 01 't' 00",               /* 127 in three */
+        "30 FF 80 00 00 01 't' 00", /* 127 in three */
         "30 84 00 00 01 't' 00",
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
@@ -245,13 +248,13 @@ SPEC("MQTT-1.5.5-1")
 TEST(a_length_in_a_property_that_is_not_the_shortest_is_malformed)
 {
     static const char *const bad[] = {
-        "30 07 00 01 't' 80 80 00 'x'",                      /* property length 0 in three bytes */
-        "30 08 00 01 't' 82 00 01 01 'x'",                   /* 2 in two */
-        "82 0B 00 01 03 0B 81 00 00 01 't' 00",              /* Subscription Identifier 1 in two */
+        "30 07 00 01 't' 80 80 00 'x'",         /* property length 0 in three bytes */
+        "30 08 00 01 't' 82 00 01 01 'x'",      /* 2 in two */
+        "82 0B 00 01 03 0B 81 00 00 01 't' 00", /* Subscription Identifier 1 in two */
         "82 0C 00 01 05 0B 81 80 80 00 00 01 't' 00",
-        "82 0D 00 01 06 0B FF FF FF FF 01 00 01 't' 00",     /* and in five */
+        "82 0D 00 01 06 0B FF FF FF FF 01 00 01 't' 00", /* and in five */
         "30 08 00 01 't' FF FF FF FF 01",
-        "30 07 00 01 't' 03 81 00 00",                       /* a property's own number: one byte is enough */
+        "30 07 00 01 't' 03 81 00 00", /* a property's own number: one byte is enough */
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
         struct bytes b = hex_bytes(bad[i]);
@@ -288,7 +291,10 @@ TEST(lengths_at_the_edges_are_read_and_written)
     subscribe(q, "t", 0);
     for (size_t i = 0; i < COUNT(remaining); i++) {
         char *payload = text_of('x', remaining[i] - 3);
-        const size_t header = remaining[i] < 128 ? 2 : remaining[i] < 16384 ? 3 : remaining[i] < 2097152 ? 4 : 5;
+        const size_t header = remaining[i] < 128       ? 2
+                              : remaining[i] < 16384   ? 3
+                              : remaining[i] < 2097152 ? 4
+                                                       : 5;
         send_publish(q, &(struct c_publish){ .topic = "t", .payload = payload });
         struct packet pk = expect_packet(q, PK_PUBLISH);
         CHECK_EQ(pk.len, header + remaining[i]);

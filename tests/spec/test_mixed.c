@@ -1,4 +1,4 @@
-/* test_mixed.c - clients of 3.1, 3.1.1 and 5.0 on one broker, and what the standard asks of the stream beneath. */
+/* test_mixed.c - clients of 3.1, 3.1.1 and 5.0 on one broker, and what is asked of the stream beneath. */
 #include "morec.h"
 
 /* ---- from one version to another ----------------------------------------------------------------------- */
@@ -32,8 +32,10 @@ TEST(a_topic_alias_is_written_out_for_others)
     struct peer *new = connect5("c");
     subscribe(old, "t/x", 0);
     subscribe(new, "t/x", 0);
-    send_publish(p, &(struct c_publish){ .topic = "t/x", .payload = "1", .props = PROPS(prop_num(PROP_TOPIC_ALIAS, 1)) });
-    send_publish(p, &(struct c_publish){ .topic = "", .payload = "2", .props = PROPS(prop_num(PROP_TOPIC_ALIAS, 1)) });
+    send_publish(p, &(struct c_publish){
+                        .topic = "t/x", .payload = "1", .props = PROPS(prop_num(PROP_TOPIC_ALIAS, 1)) });
+    send_publish(
+        p, &(struct c_publish){ .topic = "", .payload = "2", .props = PROPS(prop_num(PROP_TOPIC_ALIAS, 1)) });
     expect_hex(old, "30 06 00 03 't/x' '1' 30 06 00 03 't/x' '2'");
     expect_hex(new, "30 07 00 03 't/x' 00 '1' 30 07 00 03 't/x' 00 '2'");
 }
@@ -141,8 +143,8 @@ TEST(clients_of_all_versions_take_each_other_over)
 
 /* ---- the stream ---------------------------------------------------------------------------------------- */
 
-/* The core asks for a lossless ordered stream and for nothing else: where it is cut does not matter. One conversation,
- * its bytes in one piece, then byte by byte, then in pieces of every length up to 40. */
+/* The core asks for a lossless ordered stream and for nothing else: where it is cut does not matter. One
+ * conversation, its bytes in one piece, then in pieces of 40 bytes and of every smaller number. */
 SPEC("MQTT-4.2-1", "MQTT311-7.1.1-1")
 TEST(the_pieces_in_which_bytes_come_make_no_difference)
 {
@@ -188,8 +190,8 @@ TEST(a_large_message_passes_whole_and_in_order)
 
 /* ---- conformance --------------------------------------------------------------------------------------- */
 
-/* The shortest conversation that the standard knows, with nothing of our own in it: no property, no user name, no
- * configuration. */
+/* The shortest conversations that the standard knows, with nothing of our own in them: no property, no user name,
+ * no configuration. */
 SPEC("MQTT311-7.0.0-2")
 TEST(nothing_but_the_standard_is_needed)
 {

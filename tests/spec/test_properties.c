@@ -1,10 +1,23 @@
-/* test_properties.c - the property section: which property where, how often, and what travels with a message. */
+/* test_properties.c - the property section: which property where, how often, and what goes with a message. */
 #include "morec.h"
 
 /* ---- every property in every packet -------------------------------------------------------------------- */
 
 /* Packets that a client sends with properties; the will's section is inside CONNECT. */
-enum where { CONNECT, WILL, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT, AUTH, WHERES };
+enum where {
+    CONNECT,
+    WILL,
+    PUBLISH,
+    PUBACK,
+    PUBREC,
+    PUBREL,
+    PUBCOMP,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    DISCONNECT,
+    AUTH,
+    WHERES
+};
 #define IN(where) (1u << (where))
 #define ACKS (IN(PUBACK) | IN(PUBREC) | IN(PUBREL) | IN(PUBCOMP))
 #define EVERY (IN(WHERES) - 1)
@@ -14,33 +27,33 @@ static const struct rule {
     const char *property;
     unsigned where;
 } rules[] = {
-    { "01 01", IN(PUBLISH) | IN(WILL) },                        /* Payload Format Indicator */
-    { "02 00 00 00 3C", IN(PUBLISH) | IN(WILL) },               /* Message Expiry Interval */
-    { "03 00 01 'c'", IN(PUBLISH) | IN(WILL) },                 /* Content Type */
-    { "08 00 01 'r'", IN(PUBLISH) | IN(WILL) },                 /* Response Topic */
-    { "09 00 02 00 FF", IN(PUBLISH) | IN(WILL) },               /* Correlation Data */
-    { "0B 07", IN(SUBSCRIBE) },                                 /* Subscription Identifier */
-    { "11 00 00 00 05", IN(CONNECT) | IN(DISCONNECT) },         /* Session Expiry Interval */
-    { "12 00 01 'i'", 0 },                                      /* Assigned Client Identifier */
-    { "13 00 0A", 0 },                                          /* Server Keep Alive */
-    { "15 00 02 'me'", IN(CONNECT) | IN(AUTH) },                /* Authentication Method */
-    { "16 00 01 'd'", IN(CONNECT) | IN(AUTH) },                 /* Authentication Data */
-    { "17 01", IN(CONNECT) },                                   /* Request Problem Information */
-    { "18 00 00 00 05", IN(WILL) },                             /* Will Delay Interval */
-    { "19 01", IN(CONNECT) },                                   /* Request Response Information */
-    { "1A 00 01 'i'", 0 },                                      /* Response Information */
-    { "1C 00 01 's'", IN(DISCONNECT) },                         /* Server Reference: not for a client to send, but there */
-    { "1F 00 01 'r'", ACKS | IN(DISCONNECT) | IN(AUTH) },       /* Reason String */
-    { "21 00 0A", IN(CONNECT) },                                /* Receive Maximum */
-    { "22 00 0A", IN(CONNECT) },                                /* Topic Alias Maximum */
-    { "23 00 01", IN(PUBLISH) },                                /* Topic Alias */
-    { "24 01", 0 },                                             /* Maximum QoS */
-    { "25 01", 0 },                                             /* Retain Available */
-    { "26 00 01 'n' 00 01 'v'", EVERY },                        /* User Property */
-    { "27 00 00 04 00", IN(CONNECT) },                          /* Maximum Packet Size */
-    { "28 01", 0 },                                             /* Wildcard Subscription Available */
-    { "29 01", 0 },                                             /* Subscription Identifier Available */
-    { "2A 01", 0 },                                             /* Shared Subscription Available */
+    { "01 01", IN(PUBLISH) | IN(WILL) },                /* Payload Format Indicator */
+    { "02 00 00 00 3C", IN(PUBLISH) | IN(WILL) },       /* Message Expiry Interval */
+    { "03 00 01 'c'", IN(PUBLISH) | IN(WILL) },         /* Content Type */
+    { "08 00 01 'r'", IN(PUBLISH) | IN(WILL) },         /* Response Topic */
+    { "09 00 02 00 FF", IN(PUBLISH) | IN(WILL) },       /* Correlation Data */
+    { "0B 07", IN(SUBSCRIBE) },                         /* Subscription Identifier */
+    { "11 00 00 00 05", IN(CONNECT) | IN(DISCONNECT) }, /* Session Expiry Interval */
+    { "12 00 01 'i'", 0 },                              /* Assigned Client Identifier */
+    { "13 00 0A", 0 },                                  /* Server Keep Alive */
+    { "15 00 02 'me'", IN(CONNECT) | IN(AUTH) },        /* Authentication Method */
+    { "16 00 01 'd'", IN(CONNECT) | IN(AUTH) },         /* Authentication Data */
+    { "17 01", IN(CONNECT) },                           /* Request Problem Information */
+    { "18 00 00 00 05", IN(WILL) },                     /* Will Delay Interval */
+    { "19 01", IN(CONNECT) },                           /* Request Response Information */
+    { "1A 00 01 'i'", 0 },                              /* Response Information */
+    { "1C 00 01 's'", IN(DISCONNECT) }, /* Server Reference: not for a client to send, but there */
+    { "1F 00 01 'r'", ACKS | IN(DISCONNECT) | IN(AUTH) }, /* Reason String */
+    { "21 00 0A", IN(CONNECT) },                          /* Receive Maximum */
+    { "22 00 0A", IN(CONNECT) },                          /* Topic Alias Maximum */
+    { "23 00 01", IN(PUBLISH) },                          /* Topic Alias */
+    { "24 01", 0 },                                       /* Maximum QoS */
+    { "25 01", 0 },                                       /* Retain Available */
+    { "26 00 01 'n' 00 01 'v'", EVERY },                  /* User Property */
+    { "27 00 00 04 00", IN(CONNECT) },                    /* Maximum Packet Size */
+    { "28 01", 0 },                                       /* Wildcard Subscription Available */
+    { "29 01", 0 },                                       /* Subscription Identifier Available */
+    { "2A 01", 0 },                                       /* Shared Subscription Available */
 };
 #define ID_SUBSCRIPTION 5
 #define ID_USER 22
@@ -84,10 +97,10 @@ static struct bytes section_with(enum where where, struct bytes property)
 
 static struct peer *connect_with_method(void)
 {
-    return connect_as(&(struct c_connect){ .client_id = "a",
-                                           .clean_start = true,
-                                           .props = PROPS(prop_text(PROP_AUTH_METHOD, "me"),
-                                                          prop_num(PROP_SESSION_EXPIRY, 60)) });
+    return connect_as(&(struct c_connect){
+        .client_id = "a",
+        .clean_start = true,
+        .props = PROPS(prop_text(PROP_AUTH_METHOD, "me"), prop_num(PROP_SESSION_EXPIRY, 60)) });
 }
 
 /* Sends it from a client that may; the peer is at CONNACK, or at the answer. */
@@ -132,7 +145,8 @@ TEST(a_property_is_accepted_only_where_the_table_allows_it)
             if (rules[i].where & IN(where))
                 expect_taken_up(p, where);
             else if (i == ID_SUBSCRIPTION && where == PUBLISH)
-                expect_refusal(p, where, 0x82); /* a PUBLISH may carry it, but not from a client [MQTT-3.3.4-6] */
+                expect_refusal(p, where,
+                               0x82); /* a PUBLISH may carry it, but not from a client [MQTT-3.3.4-6] */
             else
                 expect_refusal(p, where, 0x81);
         }
@@ -142,7 +156,8 @@ TEST(a_property_is_accepted_only_where_the_table_allows_it)
 SPEC("U5-2.2.2.2-type")
 TEST(an_unknown_property_is_malformed)
 {
-    static const char *const unknown[] = { "00 00", "04 00", "0A 00", "10 00", "14 00", "1B 00", "20 00", "2B 00",
+    static const char *const unknown[] = { "00 00", "04 00",    "0A 00",       "10 00",
+                                           "14 00", "1B 00",    "20 00",       "2B 00",
                                            "7F 00", "80 01 00", "83 01 00 00", "FF FF FF 7F 00" };
     hooks.login = let_in;
     for (size_t i = 0; i < COUNT(unknown); i++) {
@@ -201,7 +216,10 @@ TEST(a_section_that_is_longer_than_the_packet_is_malformed)
             if (first == 0x90 || first == 0xB0 || first == 0xC0 || first == 0xD0)
                 continue;
             const unsigned flags = first == 0x60 || first == 0x80 || first == 0xA0 ? 2 : 0;
-            const char *before = first == 0x30 ? "00 01 't'" : is_ack ? "00 01 00" : first == 0xE0 ? "00" : "00 01";
+            const char *before = first == 0x30   ? "00 01 't'"
+                                 : is_ack        ? "00 01 00"
+                                 : first == 0xE0 ? "00"
+                                                 : "00 01";
             struct peer *p = connect5("a");
             send_body(p, (unsigned)first | flags, format("%s %s", before, lengths[i]));
             expect_disconnect(p, 0x81);
@@ -219,8 +237,9 @@ TEST(bytes_behind_the_last_section_are_malformed)
     static const struct {
         unsigned first;
         const char *body;
-    } trailing[] = { { 0x40, "00 01 00 00 00" },       { 0x50, "00 01 00 00 00" }, { 0x62, "00 01 00 00 00" },
-                     { 0x70, "00 01 00 00 00" },       { 0xE0, "00 00 00" },       { 0xE0, "00 05 11 00 00 00 00 00" } };
+    } trailing[] = { { 0x40, "00 01 00 00 00" }, { 0x50, "00 01 00 00 00" },
+                     { 0x62, "00 01 00 00 00" }, { 0x70, "00 01 00 00 00" },
+                     { 0xE0, "00 00 00" },       { 0xE0, "00 05 11 00 00 00 00 00" } };
     for (size_t i = 0; i < COUNT(trailing); i++) {
         struct peer *p = connect5("a");
         send_body(p, trailing[i].first, trailing[i].body);
@@ -240,7 +259,9 @@ TEST(a_compulsory_section_is_not_left_out)
     static const struct {
         unsigned first;
         const char *body;
-    } without[] = { { 0x30, "00 01 't'" }, { 0x32, "00 01 't' 00 01" }, { 0x82, "00 01" }, { 0xA2, "00 01" } };
+    } without[] = {
+        { 0x30, "00 01 't'" }, { 0x32, "00 01 't' 00 01" }, { 0x82, "00 01" }, { 0xA2, "00 01" }
+    };
     for (size_t i = 0; i < COUNT(without); i++) {
         p = connect5("a");
         send_body(p, without[i].first, without[i].body);
@@ -248,7 +269,7 @@ TEST(a_compulsory_section_is_not_left_out)
     }
 }
 
-/* Where nothing is to be said the section is one byte 0, or, where that is lawful, left out with the reason. */
+/* Where nothing is to be said the section is one byte 0, or, if that is lawful, left out with the reason. */
 SPEC("MQTT-2.2.2-1")
 TEST(no_properties_are_written_as_length_0)
 {
@@ -281,8 +302,9 @@ TEST(both_halves_of_a_pair_are_there_and_are_utf_8)
     hooks.login = let_in;
     for (size_t i = 0; i < COUNT(bad); i++)
         for (enum where where = 0; where < WHERES; where++)
-            expect_refusal(send_from_client(where, packet_with(where, section_with(where, hex_bytes(bad[i])))), where,
-                           0x81);
+            expect_refusal(
+                send_from_client(where, packet_with(where, section_with(where, hex_bytes(bad[i])))), where,
+                0x81);
 }
 
 SPEC("MQTT-1.5.7-1")
@@ -290,7 +312,8 @@ TEST(a_pair_of_empty_texts_is_a_pair)
 {
     struct peer *p = connect5("a");
     subscribe(p, "t", 0);
-    send_publish(p, &(struct c_publish){ .topic = "t", .props = PROPS(prop_user("", ""), prop_user("", "v")) });
+    send_publish(p,
+                 &(struct c_publish){ .topic = "t", .props = PROPS(prop_user("", ""), prop_user("", "v")) });
     expect_hex(p, "30 0F 00 01 't' 0B 26 00 00 00 00 26 00 00 00 01 'v'");
 }
 
@@ -307,7 +330,8 @@ TEST(properties_that_are_0_or_1_are_nothing_else)
     send_all(p, packet_with(PUBLISH, hex_bytes("01 02")));
     expect_disconnect(p, 0x82);
     p = dial();
-    send_all(p, packet_bytes(0x10, hex_bytes("00 04 'MQTT' 05 06 00 00 00 00 01 'a' 02 01 02 00 01 'w' 00 01 'x'")));
+    send_all(p, packet_bytes(
+                    0x10, hex_bytes("00 04 'MQTT' 05 06 00 00 00 00 01 'a' 02 01 02 00 01 'w' 00 01 'x'")));
     expect_connack(p, 0x82);
 }
 
@@ -319,7 +343,8 @@ static struct peer *connect_asking_for_problems(const char *id, uint32_t wanted)
         .client_id = id, .clean_start = true, .props = PROPS(prop_num(PROP_REQUEST_PROBLEM, wanted)) });
 }
 
-static bool allow_nothing(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic)
+static bool allow_nothing(void *user, const struct midge_who *who, enum midge_access what,
+                          struct midge_slice topic)
 {
     (void)user;
     (void)who;
@@ -419,8 +444,9 @@ static void check_all_ways(struct props props)
     subscribe(s, "$share/g/t", 0);
     drop(away);
     for (uint8_t qos = 0; qos <= 2; qos++) {
-        send_publish(q, &(struct c_publish){
-                            .topic = "t", .payload = "x", .qos = qos, .pid = 9, .retain = true, .props = props });
+        send_publish(
+            q, &(struct c_publish){
+                   .topic = "t", .payload = "x", .qos = qos, .pid = 9, .retain = true, .props = props });
         if (qos == 1)
             expect_ack(q, PK_PUBACK, 9, 0);
         if (qos == 2) {
@@ -502,8 +528,9 @@ TEST(correlation_data_of_any_length_is_forwarded_unchanged)
         uint8_t *data = keep(lengths[i] + 1);
         for (size_t k = 0; k < lengths[i]; k++)
             data[k] = (uint8_t)(k * 131 >> 3);
-        send_publish(p, &(struct c_publish){
-                            .topic = "t", .props = PROPS(prop_binary(PROP_CORRELATION_DATA, data, lengths[i])) });
+        send_publish(
+            p, &(struct c_publish){ .topic = "t",
+                                    .props = PROPS(prop_binary(PROP_CORRELATION_DATA, data, lengths[i])) });
         struct packet pk = expect_publish(p, "t", "");
         const struct prop *got = nth_prop(&pk, PROP_CORRELATION_DATA, 0);
         CHECK_BYTES(got->value, got->value_len, data, lengths[i]);
@@ -514,10 +541,11 @@ TEST(correlation_data_of_any_length_is_forwarded_unchanged)
 SPEC("MQTT-3.3.2-17", "MQTT-3.3.2-18", "MQTT-3.1.3-10")
 TEST(user_properties_are_forwarded_unchanged_and_in_order)
 {
-    check_all_ways(PROPS(prop_user("z", "1"), prop_user("a", "2"), prop_text(PROP_CONTENT_TYPE, "c"), prop_user("a", "1"),
-                         prop_user("", ""), prop_user("z", "1"), prop_num(PROP_PAYLOAD_FORMAT, 1),
-                         prop_user("\xC3\xA4", "\xE2\x82\xAC"), prop_user("A", "2"), prop_user("a", ""),
-                         prop_text(PROP_RESPONSE_TOPIC, "r"), prop_user("last", "\x7F")));
+    check_all_ways(PROPS(prop_user("z", "1"), prop_user("a", "2"), prop_text(PROP_CONTENT_TYPE, "c"),
+                         prop_user("a", "1"), prop_user("", ""), prop_user("z", "1"),
+                         prop_num(PROP_PAYLOAD_FORMAT, 1), prop_user("\xC3\xA4", "\xE2\x82\xAC"),
+                         prop_user("A", "2"), prop_user("a", ""), prop_text(PROP_RESPONSE_TOPIC, "r"),
+                         prop_user("last", "\x7F")));
 }
 
 SPEC("MQTT-3.3.2-17", "MQTT-3.3.2-18")
@@ -545,8 +573,8 @@ TEST(user_properties_of_a_delayed_will_keep_their_order)
         .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 60)),
         .will = &(const struct c_will){ .topic = "w",
                                         .props = PROPS(prop_user("b", "1"), prop_num(PROP_WILL_DELAY, 5),
-                                                       prop_user("a", "2"), prop_user("b", "3"), prop_user("b", "1"),
-                                                       prop_user("a", "2")) } });
+                                                       prop_user("a", "2"), prop_user("b", "3"),
+                                                       prop_user("b", "1"), prop_user("a", "2")) } });
     drop(w);
     advance(6000);
     struct packet pk = expect_publish(p, "w", "");

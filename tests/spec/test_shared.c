@@ -1,4 +1,4 @@
-/* test_shared.c - shared subscriptions: one copy a group, fair turns, and what becomes of it when a member goes. */
+/* test_shared.c - shared subscriptions: one copy a group, fair turns, and what becomes of it without a member. */
 #include "morec.h"
 
 #include <stdlib.h>
@@ -16,9 +16,10 @@ TEST(no_local_on_a_shared_subscription_is_a_protocol_error)
 SPEC("MQTT-4.8.2-1", "MQTT-4.8.2-2")
 TEST(a_malformed_shared_filter_is_refused_and_not_stored)
 {
-    static const char *const bad[] = { "$share//t",   "$share/",     "$share/g",    "$share/g/",   "$share/a+/t",
-                                       "$share/+/t",  "$share/#/t",  "$share/a#/t", "$share/#",    "$share/+",
-                                       "$share/g/t#", "$share/g/a+", "$share/g/#/t" };
+    static const char *const bad[] = { "$share//t",   "$share/",    "$share/g",    "$share/g/",
+                                       "$share/a+/t", "$share/+/t", "$share/#/t",  "$share/a#/t",
+                                       "$share/#",    "$share/+",   "$share/g/t#", "$share/g/a+",
+                                       "$share/g/#/t" };
     struct peer *p = connect5("a");
     for (size_t i = 0; i < COUNT(bad); i++) {
         send_subscribe(p, &(struct c_subscribe){ .pid = 1, FILTERS({ bad[i], 1 }) });
@@ -36,8 +37,8 @@ TEST(a_malformed_shared_filter_is_refused_and_not_stored)
 SPEC("MQTT-4.8.2-1", "MQTT-4.8.2-2")
 TEST(a_lawful_shared_filter_shares_any_filter)
 {
-    static const char *const good[] = { "$share/g/#", "$share/g/t/+", "$share/g/t/x", "$share/a b/t/#", "$share/$/+/x",
-                                        "$share/g//t" };
+    static const char *const good[] = { "$share/g/#",     "$share/g/t/+", "$share/g/t/x",
+                                        "$share/a b/t/#", "$share/$/+/x", "$share/g//t" };
     struct peer *p = connect5("a");
     for (size_t i = 0; i < COUNT(good); i++) {
         subscribe(p, good[i], 0);
@@ -359,7 +360,7 @@ TEST(no_qos_1_message_is_lost_while_members_come_and_go)
         CHECK(seen[i]);
 }
 
-/* A group lives as long as one of its members' sessions: what comes while all are away waits for who may have it. */
+/* A group lives as long as one of its members' sessions: what comes while all are away waits. */
 SPEC("U5-4.8.2-qos1", "U5-4.8.2-group")
 TEST(a_group_survives_the_reconnects_of_its_members)
 {

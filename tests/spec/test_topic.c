@@ -44,7 +44,8 @@ TEST(a_will_topic_holds_no_wildcard)
         send_connect(p, &(struct c_connect){ .client_id = "a", .clean_start = true, .will = &will });
         expect_connack(p, 0x90);
         p = dial();
-        send_connect(p, &(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true, .will = &will });
+        send_connect(
+            p, &(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true, .will = &will });
         expect_closed(p);
     }
     expect_nothing(watch);
@@ -58,7 +59,8 @@ TEST(a_response_topic_holds_no_wildcard)
         struct peer *watch = connect5("watch");
         subscribe(watch, "t", 0);
         struct peer *p = connect5("a");
-        send_publish(p, &(struct c_publish){ .topic = "t", .props = PROPS(prop_text(PROP_RESPONSE_TOPIC, bad[i])) });
+        send_publish(
+            p, &(struct c_publish){ .topic = "t", .props = PROPS(prop_text(PROP_RESPONSE_TOPIC, bad[i])) });
         expect_disconnect(p, 0x90);
         expect_nothing(watch);
         const struct c_will will = { .topic = "t", .props = PROPS(prop_text(PROP_RESPONSE_TOPIC, bad[i])) };
@@ -75,7 +77,7 @@ TEST(a_response_topic_holds_no_wildcard)
 SPEC("MQTT-4.7.1-1", "MQTT-4.7.1-2", "MQTT311-4.7.1-2", "MQTT311-4.7.1-3")
 TEST(misplaced_wildcards_are_refused_and_not_stored)
 {
-    static const char *const bad[] = { "a#",   "#a",   "#/a", "a/#/b", "a/#/", "##",    "a/##", "/#/", "+#",
+    static const char *const bad[] = { "a#",   "#a",   "#/a", "a/#/b", "a/#/", "##",    "a/##", "/#/",  "+#",
                                        "a/+#", "a/#+", "a+",  "+a",    "a+/b", "a/+b/", "++",   "a/b+c" };
     struct peer *p = connect5("a");
     for (size_t i = 0; i < COUNT(bad); i++) {

@@ -29,8 +29,9 @@ TEST(codes_of_an_unsuback_stand_in_the_order_of_the_filters)
     struct peer *p = connect5("a");
     subscribe(p, "one", 1);
     subscribe(p, "three/#", 1);
-    send_unsubscribe(p, &(struct c_subscribe){
-                            .pid = 300, FILTERS({ "one", 0 }, { "two", 0 }, { "three/#", 0 }, { "bad#", 0 }, { "one", 0 }) });
+    send_unsubscribe(p, &(struct c_subscribe){ .pid = 300,
+                                               FILTERS({ "one", 0 }, { "two", 0 }, { "three/#", 0 },
+                                                       { "bad#", 0 }, { "one", 0 }) });
     expect_codes(p, PK_UNSUBACK, 300, "00 11 00 8F 11");
 }
 
@@ -88,7 +89,8 @@ TEST(an_unsubscribe_without_filters_is_an_error)
 SPEC("MQTT-3.10.4-1", "MQTT311-3.10.4-1")
 TEST(only_the_very_same_filter_is_unsubscribed)
 {
-    static const char *const near[] = { "a/+", "a/#", "A/b", "a/b/", "/a/b", "a", "a/B", "+/b", "#", "$share/g/a/b" };
+    static const char *const near[] = { "a/+", "a/#", "A/b", "a/b/", "/a/b",
+                                        "a",   "a/B", "+/b", "#",    "$share/g/a/b" };
     for (int v = 4; v <= 5; v++) {
         struct peer *p = connect_v(v, "a");
         subscribe(p, "a/b", 0);

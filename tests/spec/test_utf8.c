@@ -5,28 +5,31 @@ struct text {
     const char *bytes;
     size_t len;
 };
-#define TEXT(literal) { literal, sizeof(literal) - 1 }
+#define TEXT(literal)                                                                                        \
+    {                                                                                                        \
+        literal, sizeof(literal) - 1                                                                         \
+    }
 
 static const struct text bad[] = {
-    TEXT("\xC0\x80"),         /* U+0000, overlong */
-    TEXT("\xC1\xBF"),         /* overlong */
-    TEXT("a\xE0\x80\xAF"),    /* overlong "/" */
-    TEXT("\xE0\x9F\xBF"),     /* overlong */
-    TEXT("\xF0\x8F\xBF\xBF"), /* overlong */
-    TEXT("\xED\xA0\x80"),     /* U+D800 */
-    TEXT("\xED\xBF\xBF"),     /* U+DFFF */
+    TEXT("\xC0\x80"),                 /* U+0000, overlong */
+    TEXT("\xC1\xBF"),                 /* overlong */
+    TEXT("a\xE0\x80\xAF"),            /* overlong "/" */
+    TEXT("\xE0\x9F\xBF"),             /* overlong */
+    TEXT("\xF0\x8F\xBF\xBF"),         /* overlong */
+    TEXT("\xED\xA0\x80"),             /* U+D800 */
+    TEXT("\xED\xBF\xBF"),             /* U+DFFF */
     TEXT("\xED\xA0\x80\xED\xB0\x80"), /* a pair of them */
-    TEXT("\xF4\x90\x80\x80"), /* U+110000 */
+    TEXT("\xF4\x90\x80\x80"),         /* U+110000 */
     TEXT("\xF5\x80\x80\x80"),
     TEXT("\xF8\x88\x80\x80\x80"),
     TEXT("\xFE"),
     TEXT("\xFF"),
-    TEXT("ab\x80"),           /* a continuation alone */
+    TEXT("ab\x80"), /* a continuation alone */
     TEXT("\xBF"),
-    TEXT("a\xC3"),            /* cut off */
+    TEXT("a\xC3"), /* cut off */
     TEXT("a\xE2\x82"),
     TEXT("\xF0\x9F\x98"),
-    TEXT("\xC3("),            /* the next is no continuation */
+    TEXT("\xC3("), /* the next is no continuation */
     TEXT("\xE2(\xA1"),
     TEXT("\xE2\x82("),
     TEXT("\xF0\x9F\x98("),
@@ -35,11 +38,7 @@ static const struct text bad[] = {
 };
 
 static const struct text nul[] = {
-    TEXT("\0"),
-    TEXT("a\0b"),
-    TEXT("ab\0"),
-    TEXT("\0ab"),
-    TEXT("a long text with one\0 within"),
+    TEXT("\0"), TEXT("a\0b"), TEXT("ab\0"), TEXT("\0ab"), TEXT("a long text with one\0 within"),
 };
 
 static const struct text good[] = {
@@ -55,28 +54,29 @@ static const struct text good[] = {
     TEXT("\x7F"),
 };
 
-/* Where a text can stand in a packet of a connected client: bytes before and after it. In `before` of a property, the
- * section's length is left out: it is counted. */
+/* Where a text can stand in a packet of a connected client: bytes before and after it. The length of a property
+ * section is left out: it is counted. */
 struct field {
     uint8_t first;
-    const char *before;  /* up to the property section */
-    const char *section; /* NULL: the text stands right behind `before`; else what precedes it in the section */
+    const char *before; /* up to the property section */
+    const char
+        *section; /* NULL: the text stands right behind `before`; else what precedes it in the section */
     const char *after_text; /* still in the section */
     const char *after;
 };
 
 static const struct field fields5[] = {
-    { 0x30, "", NULL, "", "00 'x'" },                       /* topic */
-    { 0x82, "00 01 00", NULL, "", "00" },                   /* filter */
-    { 0x82, "00 01 00 00 01 'a' 00", NULL, "", "00" },      /* the second filter */
-    { 0xA2, "00 01 00", NULL, "", "" },                     /* filter */
-    { 0x30, "00 01 't'", "03", "", "'x'" },                 /* content type */
-    { 0x30, "00 01 't'", "08", "", "'x'" },                 /* response topic */
-    { 0x30, "00 01 't'", "26", "00 01 'v'", "'x'" },        /* user property: name */
-    { 0x30, "00 01 't'", "26 00 01 'n'", "", "'x'" },       /* and value */
+    { 0x30, "", NULL, "", "00 'x'" },                  /* topic */
+    { 0x82, "00 01 00", NULL, "", "00" },              /* filter */
+    { 0x82, "00 01 00 00 01 'a' 00", NULL, "", "00" }, /* the second filter */
+    { 0xA2, "00 01 00", NULL, "", "" },                /* filter */
+    { 0x30, "00 01 't'", "03", "", "'x'" },            /* content type */
+    { 0x30, "00 01 't'", "08", "", "'x'" },            /* response topic */
+    { 0x30, "00 01 't'", "26", "00 01 'v'", "'x'" },   /* user property: name */
+    { 0x30, "00 01 't'", "26 00 01 'n'", "", "'x'" },  /* and value */
     { 0x82, "00 01", "26", "00 01 'v'", "00 01 't' 00" },
     { 0xA2, "00 01", "26 00 01 'n'", "", "00 01 't'" },
-    { 0x40, "00 01 00", "1F", "", "" },                     /* reason strings */
+    { 0x40, "00 01 00", "1F", "", "" }, /* reason strings */
     { 0x50, "00 01 00", "1F", "", "" },
     { 0x62, "00 01 00", "1F", "", "" },
     { 0x70, "00 01 00", "1F", "", "" },
@@ -100,9 +100,9 @@ static struct bytes with_text(const struct field *f, struct text text)
 
 /* Where a text can stand in CONNECT. */
 static const char *const connect_fields5[][2] = {
-    { "00 04 'MQTT' 05 02 00 00 00", "" },                                     /* client id */
-    { "00 04 'MQTT' 05 06 00 00 00 00 01 'c' 00", "00 01 'x'" },               /* will topic */
-    { "00 04 'MQTT' 05 82 00 00 00 00 01 'c'", "" },                           /* user name */
+    { "00 04 'MQTT' 05 02 00 00 00", "" },                       /* client id */
+    { "00 04 'MQTT' 05 06 00 00 00 00 01 'c' 00", "00 01 'x'" }, /* will topic */
+    { "00 04 'MQTT' 05 82 00 00 00 00 01 'c'", "" },             /* user name */
 };
 static const char *const connect_fields311[][2] = {
     { "00 04 'MQTT' 04 02 00 00", "" },
@@ -117,7 +117,8 @@ static const char *const connect_fields31[][2] = {
 
 static struct bytes connect_with_text(const char *const field[2], struct text text)
 {
-    return packet_bytes(0x10, join3(hex_bytes(field[0]), string_bytes(text.bytes, text.len), hex_bytes(field[1])));
+    return packet_bytes(0x10,
+                        join3(hex_bytes(field[0]), string_bytes(text.bytes, text.len), hex_bytes(field[1])));
 }
 
 /* Each text in each field of a connected client ends that connection and leaves no trace. */
@@ -233,7 +234,8 @@ TEST(a_user_name_of_3_1_1_is_utf_8)
 SPEC("MQTT-1.5.4-1", "MQTT-3.3.2-13", "MQTT-3.3.2-19", "MQTT-1.5.7-1")
 TEST(texts_in_properties_of_connect_are_utf_8)
 {
-    static const char *const sections[] = { "26 00 01 FF 00 01 'v'", "26 00 01 'n' 00 02 C0 80", "15 00 01 FF" };
+    static const char *const sections[] = { "26 00 01 FF 00 01 'v'", "26 00 01 'n' 00 02 C0 80",
+                                            "15 00 01 FF" };
     static const char *const will_sections[] = { "03 00 03 ED A0 80", "08 00 01 FF", "26 00 01 FF 00 00",
                                                  "26 00 00 00 03 'a' 00 'b'" };
     for (size_t i = 0; i < COUNT(sections); i++) {
@@ -287,11 +289,20 @@ TEST(a_byte_order_mark_is_a_character_like_any_other)
 {
     for (int v = 4; v <= 5; v++) {
         struct peer *p = connect_v(v, "a");
-        subscribe(p, "\xEF\xBB\xBF" "t", 0);
+        subscribe(p,
+                  "\xEF\xBB\xBF"
+                  "t",
+                  0);
         publish(p, "t", "1", 0);
         expect_nothing(p);
-        publish(p, "\xEF\xBB\xBF" "t", "2", 0);
-        struct packet pk = expect_publish(p, "\xEF\xBB\xBF" "t", "2");
+        publish(p,
+                "\xEF\xBB\xBF"
+                "t",
+                "2", 0);
+        struct packet pk = expect_publish(p,
+                                          "\xEF\xBB\xBF"
+                                          "t",
+                                          "2");
         CHECK_EQ(pk.topic_len, 4);
         subscribe(p, "u\xEF\xBB\xBF", 0);
         publish(p, "u", "3", 0);
