@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define ACCEPTS_A_PASS 64
+#define UNSENT_BYTES (2 * (int)MIDGE_LOOP_BUFFER)
 #define REST_MS 1000u /* the longest rest: descriptors may be freed by others, who do not tell */
 
 static uint16_t port_of(const struct sockaddr *address)
@@ -42,13 +43,16 @@ void midge_address_text(const struct sockaddr *address, char *out, size_t size)
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
-/* Accepted sockets inherit these. SO_KEEPALIVE finds dead peers that asked for no MQTT keep alive. */
+/* Accepted sockets inherit these. SO_KEEPALIVE finds dead peers that asked for no MQTT keep alive. The kernel
+ * takes no more than UNSENT_BYTES beyond what the peer's window lets out: what waits longer, waits in the
+ * core, as references and within limits. */
 static bool set_options(int fd, int family)
 {
-    const int on = 1;
+    const int on = 1, unsent = UNSENT_BYTES;
     return !setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) &&
            !setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) &&
            !setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) &&
+           !setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent) &&
            (family != AF_INET6 || !setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on));
 }
 

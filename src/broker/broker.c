@@ -3,7 +3,7 @@
 
 static const struct midge_hooks no_hooks = { .user = NULL };
 
-/* ---- clock --------------------------------------------------------------------------------------------- */
+/* ---- clock -------------------------------------------------------------------------------------------- */
 
 static struct midge_timer *due(const struct midge *m, struct midge_timers *timers)
 {
@@ -104,7 +104,7 @@ midge_ms midge_deadline(const struct midge *m)
     return m->host_now + (next > m->age ? next - m->age : 0);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------------------- */
 
 static size_t broker_size(void)
 {
@@ -201,7 +201,7 @@ void midge_set_limits(struct midge *m, const struct midge_limits *limits)
     midge_mem_set_limit(&m->mem, limits->memory_bytes, limits->reserve_bytes);
 }
 
-/* ---- what the host is told ------------------------------------------------------------------------------ */
+/* ---- what the host is told ---------------------------------------------------------------------------- */
 
 void midge_tell(struct midge *m, const struct midge_event *event)
 {
@@ -238,7 +238,7 @@ void midge_tell_session(struct midge *m, enum midge_event_kind kind, const struc
     midge_tell(m, &ev);
 }
 
-/* ---- the books ------------------------------------------------------------------------------------------ */
+/* ---- the books ---------------------------------------------------------------------------------------- */
 
 static void add(struct midge_books *books, unsigned line, int n)
 {
@@ -256,7 +256,7 @@ void midge_book(struct midge *m, struct midge_session *s, uint8_t qos, unsigned 
         add(&s->outbox->books[qos], line, n);
 }
 
-/* ---- looking inside ------------------------------------------------------------------------------------ */
+/* ---- looking inside ----------------------------------------------------------------------------------- */
 
 static void count(const struct midge_queue *q, struct midge_books *books, bool inflight)
 {

@@ -1,7 +1,7 @@
 /* conn.c - one connection from accept to lost: bytes become packets, packets find their handler. */
 #include "broker/internal.h"
 
-/* ---- the dispatch table --------------------------------------------------------------------------------- */
+/* ---- the dispatch table ------------------------------------------------------------------------------- */
 
 #define IN(state) (1u << (state))
 #define ANY_FLAGS 0xFF
@@ -16,7 +16,8 @@ static const struct row {
     [PK_PUBLISH] = { ANY_FLAGS, IN(CONN_UP), midge_on_publish },
     [PK_PUBACK] = { 0x0, IN(CONN_UP), MIDGE_MAX_QOS >= 1 ? midge_on_puback : NULL },
     [PK_PUBREC] = { 0x0, IN(CONN_UP), MIDGE_MAX_QOS == 2 ? midge_on_pubrec : NULL },
-    [PK_PUBREL] = { 0x2, IN(CONN_UP), MIDGE_MAX_QOS == 2 ? midge_on_pubrel : NULL }, /* [MQTT-3.6.1-1] [MQTT311-3.6.1-1] */
+    /* [MQTT-3.6.1-1] [MQTT311-3.6.1-1] */
+    [PK_PUBREL] = { 0x2, IN(CONN_UP), MIDGE_MAX_QOS == 2 ? midge_on_pubrel : NULL },
     [PK_PUBCOMP] = { 0x0, IN(CONN_UP), MIDGE_MAX_QOS == 2 ? midge_on_pubcomp : NULL },
     [PK_SUBSCRIBE] = { 0x2, IN(CONN_UP), midge_on_subscribe },      /* [MQTT-3.8.1-1] [MQTT311-3.8.1-1] */
     [PK_UNSUBSCRIBE] = { 0x2, IN(CONN_UP), midge_on_unsubscribe },  /* [MQTT-3.10.1-1] [MQTT311-3.10.1-1] */
@@ -73,7 +74,7 @@ static void dispatch(struct midge_conn *c, struct midge_slice body)
         fail(c, rc);
 }
 
-/* ---- bytes in ------------------------------------------------------------------------------------------- */
+/* ---- bytes in ----------------------------------------------------------------------------------------- */
 
 #define FRAME_FIRST 96u
 
@@ -114,7 +115,8 @@ static uint32_t assemble(struct midge_conn *c, struct midge_slice in)
     memcpy(c->frame->bytes + have, in.data, take);
     c->frame->len = have + take;
     if (have >> 10 != c->frame->len >> 10)
-        c->heard = midge_age32(c->m); /* a long packet on a slow line is a sign of life, a byte a minute is not */
+        /* a long packet on a slow line is a sign of life, a byte a minute is not */
+        c->heard = midge_age32(c->m);
     if (c->frame->len == c->head.remaining)
         dispatch(c, midge_slice_of(c->frame->bytes, c->frame->len));
     return take;
@@ -164,7 +166,7 @@ void midge_recv(struct midge_conn *c, const void *bytes, size_t n, midge_ms now)
     midge_leave(c->m);
 }
 
-/* ---- bytes out: control packets -------------------------------------------------------------------------- */
+/* ---- bytes out: control packets ----------------------------------------------------------------------- */
 
 #define CONTROL_FIRST 20u
 
@@ -247,7 +249,7 @@ void midge_send_ack(struct midge_conn *c, enum midge_packet type, uint16_t pid, 
     midge_conn_send_text(c, encode_ack, &a, &a.ack.reason_string, c->request_problem ? reason : 0);
 }
 
-/* ---- the end --------------------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------------------------------ */
 
 static void encode_disconnect(struct midge_wr *w, const struct midge_conn *c, const void *arg)
 {
@@ -280,7 +282,8 @@ static void keep_sending(struct midge_conn *c)
 {
     struct midge_entry *e = c->sending;
     if (e && c->own_sending)
-        midge_book(c->m, c->session, 0, BOOK_ENDED, 1); /* QoS 0: whether all of it goes out is nobody's concern any more */
+        /* QoS 0: whether all of it goes out is nobody's concern any more */
+        midge_book(c->m, c->session, 0, BOOK_ENDED, 1);
     if (!MIDGE_MAX_QOS || !e || c->own_sending)
         return;
     struct midge_entry *copy = midge_entry_new(&c->m->mem, e->session, e->msg, e->ids, e->id_count);
@@ -353,11 +356,12 @@ void midge_conn_abort(struct midge_conn *c, uint8_t reason)
         end(c, reason, false);
 }
 
-/* ---- the connection's timer: hello, keep alive, linger ---------------------------------------------------- */
+/* ---- the connection's timer: hello, keep alive, linger ------------------------------------------------ */
 
 static void check_keepalive(struct midge_conn *c)
 {
-    uint32_t allowed = (uint32_t)c->keepalive_s * 1500u; /* one and a half times, in ms [MQTT-3.1.2-22] [MQTT311-3.1.2-24] */
+    /* one and a half times, in ms [MQTT-3.1.2-22] [MQTT311-3.1.2-24] */
+    uint32_t allowed = (uint32_t)c->keepalive_s * 1500u;
     uint32_t silent = midge_age32(c->m) - c->heard;
     if (c->paused)
         arm(c, allowed); /* we do not listen: its clock stands still */
@@ -382,7 +386,7 @@ void midge_conn_timer(struct midge *m, struct midge_timer *t)
     }
 }
 
-/* ---- accept, ready, lost ---------------------------------------------------------------------------------- */
+/* ---- accept, ready, lost ------------------------------------------------------------------------------ */
 
 struct midge_conn *midge_accept(struct midge *m, const struct midge_peer *peer, midge_ms now)
 {
@@ -462,7 +466,7 @@ struct midge *midge_conn_broker(const struct midge_conn *c)
     return c->m;
 }
 
-/* ---- who it is -------------------------------------------------------------------------------------------- */
+/* ---- who it is ---------------------------------------------------------------------------------------- */
 
 void midge_conn_who(const struct midge_conn *c, struct midge_who *who)
 {
@@ -491,7 +495,7 @@ bool midge_allowed(struct midge *m, const struct midge_session *s, enum midge_ac
     return m->hooks->allow(m->hooks->user, &who, what, topic);
 }
 
-/* ---- the smallest conversations ---------------------------------------------------------------------------- */
+/* ---- the smallest conversations ----------------------------------------------------------------------- */
 
 static void encode_pingresp(struct midge_wr *w, const struct midge_conn *c, const void *arg)
 {

@@ -9,7 +9,7 @@ void midge_session_mark_ready(struct midge *m, struct midge_session *s)
         m->local_due = true;
 }
 
-/* ---- what comes next ------------------------------------------------------------------------------------------------ */
+/* ---- what comes next ---------------------------------------------------------------------------------- */
 
 static bool older(const struct midge_entry *a, const struct midge_entry *b)
 {
@@ -170,7 +170,7 @@ void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e,
     midge_entry_free(&m->mem, e);
 }
 
-/* ---- one PUBLISH ---------------------------------------------------------------------------------------------------------- */
+/* ---- one PUBLISH -------------------------------------------------------------------------------------- */
 
 static void fill(const struct midge_conn *c, struct midge_publish_out *out)
 {

@@ -1,7 +1,7 @@
 /* expire.c - what time does to wills, to sessions that are away, to retained messages. */
 #include "broker/internal.h"
 
-/* ---- wills ------------------------------------------------------------------------------------------------------ */
+/* ---- wills -------------------------------------------------------------------------------------------- */
 
 void midge_will_publish(struct midge *m, struct midge_session *s)
 {
@@ -15,7 +15,7 @@ void midge_will_publish(struct midge *m, struct midge_session *s)
     midge_msg_drop(&m->mem, msg);
 }
 
-/* ---- sessions that are away ---------------------------------------------------------------------------------------- */
+/* ---- sessions that are away --------------------------------------------------------------------------- */
 
 static midge_ms after(midge_ms from, uint32_t s)
 {
@@ -51,7 +51,7 @@ void midge_session_timer(struct midge *m, struct midge_timer *t)
     midge_session_arm(m, s);
 }
 
-/* ---- retained messages ---------------------------------------------------------------------------------------------- */
+/* ---- retained messages -------------------------------------------------------------------------------- */
 
 #define SWEEP_MS 1000u /* a sweep looks at every message: not more often than this */
 

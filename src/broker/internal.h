@@ -11,7 +11,7 @@
 #include "state/session.h"
 #include "state/shared.h"
 
-/* ---- a connection -------------------------------------------------------------------------------------- */
+/* ---- a connection ------------------------------------------------------------------------------------- */
 
 enum midge_conn_state {
     CONN_HELLO,  /* CONNECT has not come */
@@ -103,7 +103,7 @@ struct midge_conn {
     bool published : 1;                 /* a PUBLISH came since the last look at memory pressure */
 };
 
-/* ---- the broker ---------------------------------------------------------------------------------------- */
+/* ---- the broker --------------------------------------------------------------------------------------- */
 
 struct midge_op;
 struct midge_sys;
@@ -149,7 +149,7 @@ struct midge {
     struct midge_books books[];   /* 3, by QoS, with MIDGE_BOOKS */
 };
 
-/* ---- broker.c: clock, calls, events --------------------------------------------------------------------- */
+/* ---- broker.c: clock, calls, events ------------------------------------------------------------------- */
 
 /* Every public call with a clock is bracketed by these two. */
 void midge_enter(struct midge *m, midge_ms now);
@@ -174,7 +174,7 @@ static inline bool midge_served_v5(const struct midge_conn *c)
     return MIDGE_V5 && c->version == MIDGE_V50;
 }
 
-/* ---- conn.c: accept, recv, the dispatch table, end, lost ------------------------------------------------- */
+/* ---- conn.c: accept, recv, the dispatch table, end, lost ---------------------------------------------- */
 
 /* Ends the connection: 5.0 clients that are up are told (reason >= 0x80), the session goes its way, the port is asked
  * to close when the last bytes are out. Does nothing on one that is ending. [MQTT-4.13.1-1] */
@@ -202,7 +202,7 @@ void midge_send_ack(struct midge_conn *c, enum midge_packet type, uint16_t pid, 
 /* May this client do that? Asks the host. */
 bool midge_allowed(struct midge *m, const struct midge_session *s, enum midge_access what, struct midge_slice topic);
 
-/* ---- the conversations ----------------------------------------------------------------------------------- */
+/* ---- the conversations -------------------------------------------------------------------------------- */
 
 typedef enum midge_reason (*midge_handler)(struct midge_conn *c, struct midge_slice body);
 enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body);
@@ -323,10 +323,16 @@ void midge_sys_start(struct midge *m);
 void midge_sys_stop(struct midge *m);
 void midge_sys_tick(struct midge *m);
 
-/* ---- broker.c: the books ---------------------------------------------------------------------------------- */
+/* ---- broker.c: the books ------------------------------------------------------------------------------ */
 
 /* Lines of struct midge_books, in its order. */
-enum midge_book_line { BOOK_ENQUEUED, BOOK_ACKNOWLEDGED, BOOK_EXPIRED, BOOK_ENDED, BOOK_DROPPED /* + enum midge_drop */ };
+enum midge_book_line {
+    BOOK_ENQUEUED,
+    BOOK_ACKNOWLEDGED,
+    BOOK_EXPIRED,
+    BOOK_ENDED,
+    BOOK_DROPPED /* + enum midge_drop */
+};
 
 /* Adds n (1 or -1) to a line, in the session's books and in the broker's. */
 void midge_book(struct midge *m, struct midge_session *s, uint8_t qos, unsigned line, int n);

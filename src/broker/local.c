@@ -22,7 +22,7 @@ struct midge_local {
     bool closing; /* closed from inside a hook or callback: gone when that is over */
 };
 
-/* ---- open, close ---------------------------------------------------------------------------------------------------- */
+/* ---- open, close -------------------------------------------------------------------------------------- */
 
 void *midge_local_tag(const struct midge_local *l)
 {
@@ -114,7 +114,7 @@ void midge_local_lost(struct midge *m, struct midge_session *s)
     free_local(m, l);
 }
 
-/* ---- calls from inside hooks and callbacks: kept, and done when the present call is over ------------------------------- */
+/* ---- calls from inside hooks and callbacks: kept, and done when the present call is over -------------- */
 
 enum op_kind { OP_PUBLISH, OP_SUBSCRIBE, OP_UNSUBSCRIBE };
 
@@ -163,7 +163,7 @@ static void free_op(struct midge *m, struct midge_op *op)
     midge_mem_free(&m->mem, op, op_size(op->text_len), MIDGE_TAG_QUEUE);
 }
 
-/* ---- publish ------------------------------------------------------------------------------------------------------------- */
+/* ---- publish ------------------------------------------------------------------------------------------ */
 
 static void put_props(struct midge_wr *w, const struct midge_publication *p)
 {
@@ -251,7 +251,7 @@ enum midge_err midge_publish(struct midge *m, struct midge_local *l, const struc
     return err;
 }
 
-/* ---- subscribe, unsubscribe ---------------------------------------------------------------------------------------------- */
+/* ---- subscribe, unsubscribe --------------------------------------------------------------------------- */
 
 static void remove_handler(struct midge_local *l, struct midge_slice filter)
 {
@@ -369,7 +369,7 @@ void midge_local_close(struct midge_local *l, midge_ms now)
     midge_leave(m);
 }
 
-/* ---- after the call ------------------------------------------------------------------------------------------------------- */
+/* ---- after the call ----------------------------------------------------------------------------------- */
 
 static void run_op(struct midge *m, struct midge_op *op)
 {
@@ -402,7 +402,7 @@ void midge_drop_ops(struct midge *m)
         free_op(m, take_op(m));
 }
 
-/* ---- deliveries ------------------------------------------------------------------------------------------------------------- */
+/* ---- deliveries --------------------------------------------------------------------------------------- */
 
 static void call(const struct midge_local *l, const struct midge_entry *e, const struct midge_message *message)
 {

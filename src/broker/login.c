@@ -67,7 +67,7 @@ static bool remember(struct midge_conn *c, struct midge_slice connect)
     return true;
 }
 
-/* ---- AUTH out ------------------------------------------------------------------------------------------------- */
+/* ---- AUTH out ----------------------------------------------------------------------------------------- */
 
 static void encode_auth(struct midge_wr *w, const struct midge_conn *c, const void *arg)
 {
@@ -83,7 +83,7 @@ static void send_auth(struct midge_conn *c, uint8_t reason, struct midge_slice d
         midge_conn_abort(c, MIDGE_RC_PACKET_TOO_LARGE);
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------------------ */
+/* ---- the answer --------------------------------------------------------------------------------------- */
 
 static void deny(struct midge_conn *c, const struct midge_login_answer *a)
 {
@@ -161,7 +161,7 @@ void midge_login_done(struct midge_conn *c, const struct midge_login_answer *ans
     midge_leave(c->m);
 }
 
-/* ---- the question ------------------------------------------------------------------------------------------------ */
+/* ---- the question ------------------------------------------------------------------------------------- */
 
 static struct midge_slice connect_id(const struct midge_conn *c, const struct midge_connect *pk)
 {

@@ -1,7 +1,7 @@
 /* on_ack.c - PUBACK, PUBREC, PUBREL, PUBCOMP: both ends of QoS 1 and 2. */
 #include "broker/internal.h"
 
-/* ---- towards the client ------------------------------------------------------------------------------------------ */
+/* ---- towards the client ------------------------------------------------------------------------------- */
 
 struct found {
     struct midge_entry *entry; /* NULL = no such id is in use */
@@ -9,7 +9,8 @@ struct found {
     struct midge_ack ack;
 };
 
-/* The entry that is acknowledged. It was sent, and all of it; it is of the QoS that this packet belongs to [U5-2.4-ack]. */
+/* The entry that is acknowledged. It was sent, and all of it; it is of the QoS that this packet belongs to
+ * [U5-2.4-ack]. */
 static enum midge_reason find(struct midge_conn *c, enum midge_packet type, struct midge_slice body, uint8_t qos,
                               struct found *f)
 {
@@ -66,7 +67,7 @@ enum midge_reason midge_on_pubcomp(struct midge_conn *c, struct midge_slice body
     return rc;
 }
 
-/* ---- from the client ---------------------------------------------------------------------------------------------- */
+/* ---- from the client ---------------------------------------------------------------------------------- */
 
 enum midge_reason midge_on_pubrel(struct midge_conn *c, struct midge_slice body)
 {
@@ -74,7 +75,9 @@ enum midge_reason midge_on_pubrel(struct midge_conn *c, struct midge_slice body)
     enum midge_reason rc = midge_decode_ack(PK_PUBREL, body, c->version, &ack);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
-    bool known = midge_ids_remove(&c->m->mem, &c->session->received, ack.pid); /* the id is new again [MQTT-4.3.3-12] */
-    midge_send_ack(c, PK_PUBCOMP, ack.pid, known ? MIDGE_RC_SUCCESS : MIDGE_RC_PACKET_ID_NOT_FOUND); /* [MQTT-4.3.3-11] */
+    /* the id is new again [MQTT-4.3.3-12] */
+    bool known = midge_ids_remove(&c->m->mem, &c->session->received, ack.pid);
+    /* [MQTT-4.3.3-11] */
+    midge_send_ack(c, PK_PUBCOMP, ack.pid, known ? MIDGE_RC_SUCCESS : MIDGE_RC_PACKET_ID_NOT_FOUND);
     return MIDGE_RC_SUCCESS;
 }

@@ -1,7 +1,7 @@
 /* on_connect.c - CONNECT, step by step: lawful here? who is it? which session? CONNACK. */
 #include "broker/internal.h"
 
-/* ---- refusal --------------------------------------------------------------------------------------------- */
+/* ---- refusal ------------------------------------------------------------------------------------------ */
 
 static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const void *arg)
 {
@@ -29,7 +29,7 @@ void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_sli
     midge_conn_end(c, reason); /* [MQTT-3.2.2-7] [MQTT311-3.2.2-5] */
 }
 
-/* ---- what this broker does not serve ----------------------------------------------------------------------- */
+/* ---- what this broker does not serve ------------------------------------------------------------------ */
 
 static enum midge_reason check_client_id(const struct midge_conn *c, const struct midge_connect *pk)
 {
@@ -72,7 +72,7 @@ static enum midge_reason check(const struct midge_conn *c, const struct midge_co
     return rc != MIDGE_RC_SUCCESS ? rc : check_will(m, pk);
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------- */
+/* ---- names -------------------------------------------------------------------------------------------- */
 
 #define AUTO_ID_DIGITS 16u
 #define AUTO_ID_MAX 64u
@@ -123,7 +123,7 @@ static bool keep_names(struct midge_conn *c, const struct midge_connect *pk)
     return true;
 }
 
-/* ---- CONNECT arrives ----------------------------------------------------------------------------------------- */
+/* ---- CONNECT arrives ---------------------------------------------------------------------------------- */
 
 enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body)
 {
@@ -145,7 +145,7 @@ enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body
     return MIDGE_RC_SUCCESS;
 }
 
-/* ---- CONNECT is allowed --------------------------------------------------------------------------------------- */
+/* ---- CONNECT is allowed ------------------------------------------------------------------------------- */
 
 /* NULL and *rc when it cannot be kept. */
 static struct midge_will *make_will(struct midge_conn *c, const struct midge_connect *pk, enum midge_reason *rc)
@@ -199,7 +199,8 @@ static void up(struct midge_conn *c, const struct midge_connect *pk, bool presen
     struct midge *m = c->m;
     c->state = CONN_UP;
     m->client_count++;
-    midge_send_connack(c, pk, present, auth_data); /* the first packet, the only one [MQTT-3.2.0-1] [MQTT-3.2.0-2] */
+    /* the first packet, the only one [MQTT-3.2.0-1] [MQTT-3.2.0-2] */
+    midge_send_connack(c, pk, present, auth_data);
     if (MIDGE_MAX_QOS == 2 && c->state == CONN_UP)
         midge_resend_pubrels(c);
     if (c->state != CONN_UP)
@@ -222,7 +223,8 @@ static enum midge_reason establish(struct midge_conn *c, const struct midge_conn
     struct midge *m = c->m;
     const struct midge_session *known = midge_session_find(&m->sessions, client_id);
     if (MIDGE_LOCAL && known && known->local)
-        return MIDGE_RC_CLIENT_ID_NOT_VALID; /* the application's own client is not to be taken over from outside */
+        /* the application's own client is not to be taken over from outside */
+        return MIDGE_RC_CLIENT_ID_NOT_VALID;
     if (!will_allowed(c, pk, client_id))
         return MIDGE_RC_NOT_AUTHORIZED;
     enum midge_reason rc = MIDGE_RC_SUCCESS;

@@ -1,7 +1,7 @@
 /* on_publish.c - PUBLISH: lawful, allowed, new? then one message, routed, and the answer. */
 #include "broker/internal.h"
 
-/* ---- what the standard and this broker ask of it ------------------------------------------------------------------ */
+/* ---- what the standard and this broker ask of it ------------------------------------------------------ */
 
 static enum midge_reason check(const struct midge_conn *c, const struct midge_publish *pk)
 {
@@ -22,7 +22,8 @@ static enum midge_reason resolve_topic(struct midge_conn *c, struct midge_publis
 {
     uint16_t alias = MIDGE_V5 ? pk->props.topic_alias : 0;
     if (!alias)
-        return pk->topic.len ? MIDGE_RC_SUCCESS : MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.3.2.1-empty] [MQTT-4.7.3-1] */
+        /* [U5-3.3.2.1-empty] [MQTT-4.7.3-1] */
+        return pk->topic.len ? MIDGE_RC_SUCCESS : MIDGE_RC_PROTOCOL_ERROR;
     if (alias > c->m->limits->alias_in)
         return MIDGE_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-9] */
     if (pk->topic.len) {
@@ -35,7 +36,7 @@ static enum midge_reason resolve_topic(struct midge_conn *c, struct midge_publis
     return pk->topic.data ? MIDGE_RC_SUCCESS : MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.3.2.3.4-unknown] */
 }
 
-/* ---- the message ---------------------------------------------------------------------------------------------------- */
+/* ---- the message -------------------------------------------------------------------------------------- */
 
 static uint32_t pack(struct midge_slice section, uint8_t *out)
 {
@@ -116,7 +117,7 @@ static enum midge_reason accept(struct midge_conn *c, const struct midge_publish
     return rc;
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------------------------ */
+/* ---- the answer --------------------------------------------------------------------------------------- */
 
 /* [MQTT-3.3.4-1] [MQTT311-3.3.4-1]; acknowledgements leave in the order of what they acknowledge [MQTT311-4.6.0-2]. */
 static enum midge_reason answer(struct midge_conn *c, const struct midge_publish *pk, enum midge_reason rc)
@@ -152,7 +153,8 @@ enum midge_reason midge_on_publish(struct midge_conn *c, struct midge_slice body
     c->m->publish_received++;
     c->published = true;
     if (MIDGE_MAX_QOS == 2 && pk.qos == 2 && midge_ids_has(c->session->received, pk.pid))
-        return answer(c, &pk, MIDGE_RC_SUCCESS); /* seen before: no second delivery [MQTT-4.3.3-10] [MQTT311-4.3.3-2] */
+        /* seen before: no second delivery [MQTT-4.3.3-10] [MQTT311-4.3.3-2] */
+        return answer(c, &pk, MIDGE_RC_SUCCESS);
     if (MIDGE_MAX_QOS == 2 && pk.qos == 2 && too_many(c))
         return midge_served_v5(c) ? MIDGE_RC_RECEIVE_MAXIMUM_EXCEEDED /* [MQTT-3.3.4-7] */
                                   : MIDGE_RC_QUOTA_EXCEEDED;

@@ -1,7 +1,7 @@
 /* on_subscribe.c - SUBSCRIBE and UNSUBSCRIBE, filter by filter, one answer. */
 #include "broker/internal.h"
 
-/* ---- one filter ------------------------------------------------------------------------------------------------- */
+/* ---- one filter --------------------------------------------------------------------------------------- */
 
 static enum midge_reason parse(const struct midge *m, struct midge_slice text, struct midge_filter *f)
 {
@@ -82,7 +82,8 @@ enum midge_reason midge_unsubscribe(struct midge *m, struct midge_session *s, st
         return MIDGE_RC_NO_SUBSCRIPTION_EXISTED; /* with more levels than we have it cannot have been made */
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
-    struct midge_sub *sub = midge_subtree_find(&m->subs, s, &f); /* byte for byte [MQTT-3.10.4-1] [MQTT311-3.10.4-1] */
+    /* byte for byte [MQTT-3.10.4-1] [MQTT311-3.10.4-1] */
+    struct midge_sub *sub = midge_subtree_find(&m->subs, s, &f);
     if (!sub)
         return MIDGE_RC_NO_SUBSCRIPTION_EXISTED;
     if (MIDGE_SHARED && sub->shared)
@@ -93,7 +94,7 @@ enum midge_reason midge_unsubscribe(struct midge *m, struct midge_session *s, st
     return MIDGE_RC_SUCCESS;
 }
 
-/* ---- the packet: one code a filter, in order [MQTT-3.9.3-1] [MQTT-3.11.3-1] ---------------------------------------- */
+/* ---- the packet: one code a filter, in order [MQTT-3.9.3-1] [MQTT-3.11.3-1] --------------------------- */
 
 struct suback_out {
     enum midge_packet type;

@@ -13,7 +13,7 @@ static void put_out(struct midge_conn *c, uint8_t reason)
     midge_conn_abort(c, reason);
 }
 
-/* ---- connections -------------------------------------------------------------------------------------------------- */
+/* ---- connections -------------------------------------------------------------------------------------- */
 
 /* The list has the newest first. */
 static struct midge_conn *oldest_unfinished(const struct midge *m)
@@ -64,7 +64,7 @@ bool midge_quota_client(const struct midge *m)
     return m->client_count < m->limits->connections;
 }
 
-/* ---- packets as they arrive ------------------------------------------------------------------------------------------ */
+/* ---- packets as they arrive --------------------------------------------------------------------------- */
 
 enum midge_reason midge_quota_packet(struct midge_conn *c)
 {
@@ -115,7 +115,7 @@ void midge_quota_frame_grown(struct midge_conn *c, uint32_t cap)
     c->m->connect_pool += c->frame->pooled;
 }
 
-/* ---- sessions --------------------------------------------------------------------------------------------------------- */
+/* ---- sessions ----------------------------------------------------------------------------------------- */
 
 /* Of those that are away: first one that holds nothing, then one without messages, then the one away longest. */
 static struct midge_session *least_missed(const struct midge *m)
@@ -173,7 +173,7 @@ enum midge_drop midge_quota_queue(const struct midge *m, const struct midge_sess
     return MIDGE_DROP_REASONS;
 }
 
-/* ---- memory: pause, relief, refusal --------------------------------------------------------------------------------------- */
+/* ---- memory: pause, relief, refusal ------------------------------------------------------------------- */
 
 static size_t usable(const struct midge *m)
 {

@@ -19,7 +19,7 @@ uint32_t midge_origin(const struct midge *m, const struct midge_session *s)
     return s ? midge_map_hash(&m->sessions.by_id, 0, midge_session_id(s)) | 1u : 0;
 }
 
-/* ---- making the entries ------------------------------------------------------------------------------------------ */
+/* ---- making the entries ------------------------------------------------------------------------------- */
 
 static bool is_here(const struct midge_session *s)
 {
@@ -87,13 +87,14 @@ static bool for_sub(void *arg, struct midge_sub *sub)
     struct midge_entry *e = pending(r, s, sub->id);
     if (!e || (MIDGE_RETAIN && r->msg->retain && !midge_replay_seen(r->m, s, r->msg)))
         return false;
-    e->qos = qos > e->qos ? qos & 3u : e->qos; /* the highest of those that match [MQTT-3.3.4-2] [MQTT311-3.3.5-1] */
+    /* the highest of those that match [MQTT-3.3.4-2] [MQTT311-3.3.5-1] */
+    e->qos = qos > e->qos ? qos & 3u : e->qos;
     if (sub->retain_as_published && r->msg->retain)
         e->retain = true; /* [MQTT-3.3.1-13], else 0: [MQTT-3.3.1-12] [MQTT311-3.3.1-9] */
     return true;
 }
 
-/* ---- groups ---------------------------------------------------------------------------------------------------------- */
+/* ---- groups ------------------------------------------------------------------------------------------- */
 
 /* Whose turn is it? Members that are here and have room come first; then one that is away and can wait. */
 static struct midge_sub *pick(const struct midge *m, struct midge_group *g, const struct midge_msg *msg,
@@ -146,7 +147,7 @@ static bool for_group(void *arg, struct midge_group *g)
     return true;
 }
 
-/* ---- all or nothing ---------------------------------------------------------------------------------------------------- */
+/* ---- all or nothing ----------------------------------------------------------------------------------- */
 
 /* The next entry that was hung aside; NULL = all are taken. */
 static struct midge_entry *take(struct route *r)
@@ -196,7 +197,8 @@ static bool retain(struct midge *m, struct midge_msg *msg)
     if (!MIDGE_RETAIN || !msg->retain)
         return true; /* [MQTT-3.3.1-8] [MQTT311-3.3.1-12] */
     if (msg->payload_len == 0) {
-        midge_retain_remove(&m->retain, midge_msg_topic(msg)); /* [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT311-3.3.1-10] */
+        /* [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT311-3.3.1-10] */
+        midge_retain_remove(&m->retain, midge_msg_topic(msg));
         return true;
     }
     return midge_quota_retain(m, msg) == MIDGE_RC_SUCCESS && midge_retain_set(&m->retain, msg) == MIDGE_OK;
@@ -219,7 +221,7 @@ enum midge_reason midge_route(struct midge *m, struct midge_msg *msg, struct mid
     return somebody ? MIDGE_RC_SUCCESS : MIDGE_RC_NO_MATCHING_SUBSCRIBERS; /* [U5-3.3.4-0x10] */
 }
 
-/* ---- into the queue ------------------------------------------------------------------------------------------------------ */
+/* ---- into the queue ----------------------------------------------------------------------------------- */
 
 static void push(struct midge *m, struct midge_entry *e)
 {
@@ -277,7 +279,7 @@ void midge_enqueue(struct midge *m, struct midge_entry *e)
         push(m, e);
 }
 
-/* ---- a member of a group goes ---------------------------------------------------------------------------------------------- */
+/* ---- a member of a group goes ------------------------------------------------------------------------- */
 
 static struct midge_group *find_group(const struct midge_session *s, uint32_t serial)
 {
@@ -312,7 +314,8 @@ static void hand_over_queue(struct midge *m, struct midge_session *s, struct mid
     struct midge_entry *next;
     for (struct midge_entry *e = q->head; e; e = next) {
         next = e->next;
-        bool may = e->shared && (!serial || e->ids[0] == serial) && !(e->sent && e->qos == 2); /* [MQTT-4.8.2-5] */
+        /* [MQTT-4.8.2-5] */
+        bool may = e->shared && (!serial || e->ids[0] == serial) && !(e->sent && e->qos == 2);
         struct midge_entry *copy = may ? pass_on(m, e) : NULL;
         if (!copy) {
             before = e;

@@ -20,10 +20,10 @@ static uint64_t dropped(const struct midge *m)
     return n;
 }
 
-#define COUNTER(name, expression)                                                                                       \
-    static uint64_t name(const struct midge *m)                                                                         \
-    {                                                                                                                   \
-        return expression;                                                                                              \
+#define COUNTER(name, expression)                                                                           \
+    static uint64_t name(const struct midge *m)                                                             \
+    {                                                                                                       \
+        return expression;                                                                                  \
     }
 COUNTER(connected, m->client_count)
 COUNTER(total, m->sessions.by_id.count)

@@ -1,7 +1,7 @@
 /* takeover.c - sessions change hands: found or made at CONNECT, left when a connection ends, discarded. */
 #include "broker/internal.h"
 
-/* ---- CONNECT -------------------------------------------------------------------------------------------------- */
+/* ---- CONNECT ------------------------------------------------------------------------------------------ */
 
 /* On a new connection all that is unacknowledged is sent again, in order [MQTT-4.4.0-1] [MQTT311-4.4.0-1]. */
 static void rewind_outbox(struct midge_outbox *ob)
@@ -59,7 +59,7 @@ struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, 
     return s;
 }
 
-/* ---- the connection is gone -------------------------------------------------------------------------------------- */
+/* ---- the connection is gone --------------------------------------------------------------------------- */
 
 /* QoS 0 is not kept for who is away. */
 static void drop_qos0(struct midge *m, struct midge_session *s)
@@ -91,7 +91,7 @@ void midge_session_leave(struct midge *m, struct midge_session *s)
     midge_session_arm(m, s); /* [MQTT-3.1.2-23] */
 }
 
-/* ---- the session is gone ------------------------------------------------------------------------------------------ */
+/* ---- the session is gone ------------------------------------------------------------------------------ */
 
 static void count_ended(struct midge *m, struct midge_session *s, const struct midge_queue *q)
 {

@@ -57,7 +57,8 @@ struct midge_connack {
 void midge_encode_connack(struct midge_wr *w, const struct midge_connack *p);
 MIDGE_MUST_USE enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,
                                                       struct midge_connack *out, struct midge_props *props);
-void midge_encode_connect(struct midge_wr *w, const struct midge_connect *p); /* will_props, props: section is written */
+/* Of props and will_props the section is written. */
+void midge_encode_connect(struct midge_wr *w, const struct midge_connect *p);
 
 /* ---- PUBLISH: publish.c ------------------------------------------------------------------------------- */
 

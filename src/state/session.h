@@ -68,7 +68,8 @@ void midge_sessions_init(struct midge_sessions *s, struct midge_mem *mem, const 
 void midge_sessions_clear(struct midge_sessions *s); /* every session is freed before */
 
 struct midge_slice midge_session_id(const struct midge_session *s);
-struct midge_session *midge_session_find(const struct midge_sessions *all, struct midge_slice client_id); /* [MQTT-3.1.3-2] */
+/* [MQTT-3.1.3-2] */
+struct midge_session *midge_session_find(const struct midge_sessions *all, struct midge_slice client_id);
 /* Zeroed but for the id; in the map. NULL: no memory. The id must be new. */
 struct midge_session *midge_session_new(struct midge_sessions *all, struct midge_slice client_id);
 /* Makes sure that `rest` exists. MIDGE_ERR_NO_MEMORY: as before. */

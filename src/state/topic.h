@@ -19,8 +19,8 @@ struct midge_filter {
 };
 
 /* MIDGE_RC_TOPIC_FILTER_INVALID: empty, misplaced wildcard [MQTT-4.7.1-1] [MQTT-4.7.1-2], bad share
- * [MQTT-4.8.2-1] [MQTT-4.8.2-2]. MIDGE_RC_QUOTA_EXCEEDED: more than max_levels levels. With `shared` false, "$share/..."
- * is an ordinary filter. */
+ * [MQTT-4.8.2-1] [MQTT-4.8.2-2]. MIDGE_RC_QUOTA_EXCEEDED: more than max_levels levels. With `shared` false,
+ * "$share/..." is an ordinary filter. */
 MIDGE_MUST_USE enum midge_reason midge_filter_parse(struct midge_slice text, bool shared, uint16_t max_levels,
                                                     struct midge_filter *out);
 

@@ -240,6 +240,9 @@ TEST(auth_from_a_client_that_named_no_method_is_a_protocol_error)
     p = connect5("a");
     send_hex(p, "F0 00");
     expect_disconnect(p, 0x82);
+    p = connect5("a");
+    send_hex(p, "F0 02 19 00");
+    expect_disconnect(p, 0x82);
 }
 
 SPEC("U5-3.1.2.11.10-nomethod")

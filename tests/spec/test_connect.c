@@ -210,6 +210,12 @@ TEST(the_bridge_bit_of_the_level_is_understood)
     expect_hex(p, "20 02 00 00");
 }
 
+SPEC("MQTT-3.1.2-2")
+TEST(level_5_has_no_bridge_bit)
+{
+    refuse_with(0x84, "00 04 'MQTT' 85 02 00 00 00 00 01 'a'");
+}
+
 SPEC("MQTT-3.1.2-3", "MQTT311-3.1.2-3")
 TEST(the_reserved_connect_flag_has_to_be_0)
 {
@@ -624,6 +630,21 @@ TEST(at_the_limit_of_connections_a_client_that_comes_back_takes_its_own_place)
     connect5("b");
     connect5("a");
     expect_disconnect(a, 0x8E);
+}
+
+SPEC("MQTT-3.1.4-2")
+TEST(more_user_properties_than_the_limit_refuse_the_connect)
+{
+    limits.user_properties = 2;
+    const struct props two = PROPS(prop_user("a", "1"), prop_user("b", "2"));
+    const struct props three = PROPS(prop_user("a", "1"), prop_user("b", "2"), prop_user("c", "3"));
+    connect_as(&(struct c_connect){ .client_id = "a", .props = two, .will = &(struct c_will){ .topic = "w", .props = two } });
+    struct peer *p = dial();
+    send_connect(p, &(struct c_connect){ .client_id = "b", .props = three });
+    expect_connack(p, 0x97);
+    p = dial();
+    send_connect(p, &(struct c_connect){ .client_id = "b", .will = &(struct c_will){ .topic = "w", .props = three } });
+    expect_connack(p, 0x97);
 }
 
 /* ---- versions side by side --------------------------------------------------------------------------------------------- */
