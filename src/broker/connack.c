@@ -3,7 +3,8 @@
 
 uint8_t midge_max_qos(const struct midge *m)
 {
-    return m->limits->max_qos < MIDGE_MAX_QOS ? m->limits->max_qos : MIDGE_MAX_QOS;
+    const uint8_t built = MIDGE_MAX_QOS; /* a variable: gcc warns of a comparison with a constant 0 */
+    return m->limits->max_qos < built ? m->limits->max_qos : built;
 }
 
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk)

@@ -134,7 +134,6 @@ static uint32_t expiry_s(const struct midge_msg *m)
     return s;
 }
 
-/* 0 seconds are enough for those who can have it at once. */
 midge_ms midge_msg_expires(const struct midge_msg *m)
 {
     if (!m->has_expiry)

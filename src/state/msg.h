@@ -69,7 +69,8 @@ uint32_t midge_msg_bytes(const struct midge_msg *m);
  * False = expired [MQTT-3.3.2-5]. Without an expiry: true, *left_s untouched. */
 bool midge_msg_left(const struct midge_msg *m, midge_ms age, uint32_t *left_s);
 
-/* ms since midge_new at which it expires; MIDGE_NEVER without an expiry. */
+/* ms since midge_new at which it expires; MIDGE_NEVER without an expiry. One with 0 seconds lives for a
+ * millisecond: those who can have it at once do. */
 midge_ms midge_msg_expires(const struct midge_msg *m);
 
 #endif

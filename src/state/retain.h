@@ -1,6 +1,6 @@
 /* retain.h - the retained messages, one a topic, in a crit-bit tree over the topics' bytes.
  *
- * A message costs one inner node (16 bytes on 32-bit), however many levels its topic has. Topics hold no U+0000, so
+ * A message costs one inner node (12 bytes on 32-bit), however many levels its topic has. Topics hold no U+0000, so
  * a topic is read as if zeros followed it. The tree is in byte order, so a scan needs no state but the message that
  * it saw last: the tree may change between two steps.
  */

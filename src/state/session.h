@@ -39,7 +39,7 @@ struct midge_rest {
     midge_ms gone_at;           /* ms since midge_new when the connection ended */
 };
 
-/* 32-bit: 46 bytes and the client id. */
+/* 32-bit: 49 bytes and the client id. */
 struct midge_session {
     struct midge_map_node by_id;
     struct midge_conn *conn;       /* borrows; cleared by takeover and when the connection ends */

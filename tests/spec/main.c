@@ -4,7 +4,7 @@
  *
  * --feed N   midge_recv gets at most N bytes at once
  * --pull N   midge_pull gets room for N bytes
- * --cut      each test that sends fewer than 300 bytes is run again for each place where its input can be cut in two
+ * --cut      each test that sends fewer than 300 bytes is run again for each place where that can be cut in two
  * --trace    prints all bytes
  */
 #include "run.h"
@@ -20,14 +20,17 @@ static struct {
 
 static int usage(const char *wrong)
 {
-    fprintf(stderr, "spec: %s\nusage: spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--trace]\n", wrong);
+    fprintf(stderr,
+            "spec: %s\nusage: spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--trace]\n",
+            wrong);
     return 2;
 }
 
 static int read_options(char **arg)
 {
     for (; *arg; arg++) {
-        const bool takes = strcmp(*arg, "--filter") == 0 || strcmp(*arg, "--feed") == 0 || strcmp(*arg, "--pull") == 0;
+        const bool takes =
+            strcmp(*arg, "--filter") == 0 || strcmp(*arg, "--feed") == 0 || strcmp(*arg, "--pull") == 0;
         if (takes && !arg[1])
             return usage(*arg);
         if (strcmp(*arg, "--list") == 0)

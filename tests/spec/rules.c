@@ -2,12 +2,12 @@
 #include "rules.h"
 
 /* Packet identifiers of one session, as the two ends have used them. */
-#define OUT_QOS1 0x01u     /* PUBLISH from the broker, not acknowledged */
-#define OUT_QOS2 0x02u     /* the same, at QoS 2 up to PUBCOMP */
-#define OUT_RELEASE 0x04u  /* ... and PUBREC was sent: PUBREL is due */
-#define OUT_HERE 0x08u     /* ... and it came on this connection */
+#define OUT_QOS1 0x01u    /* PUBLISH from the broker, not acknowledged */
+#define OUT_QOS2 0x02u    /* the same, at QoS 2 up to PUBCOMP */
+#define OUT_RELEASE 0x04u /* ... and PUBREC was sent: PUBREL is due */
+#define OUT_HERE 0x08u    /* ... and it came on this connection */
 #define OUT (OUT_QOS1 | OUT_QOS2)
-#define IN_QOS1 0x10u      /* the client has used it on this connection: answers to it are lawful */
+#define IN_QOS1 0x10u /* the client has used it on this connection: answers to it are lawful */
 #define IN_QOS2 0x20u
 #define IN_RELEASE 0x40u
 #define IN_SUBSCRIBE 0x80u
@@ -30,20 +30,33 @@ static struct id_table *ids(struct rules *r)
     return r->ids;
 }
 
-/* ---- the client's stream ---------------------------------------------------------------------------------- */
+/* ---- the client's stream ------------------------------------------------------------------------------- */
 
 static void note_connect_props(struct rules *r, const struct packet *pk)
 {
     for (size_t i = 0; i < pk->prop_count; i++) {
         const struct prop *p = &pk->props[i];
         switch (p->id) {
-        case PROP_MAXIMUM_PACKET_SIZE: r->maximum_packet = p->number ? p->number : UINT32_MAX; break;
-        case PROP_RECEIVE_MAXIMUM: r->receive_maximum = p->number ? p->number : 65535; break;
-        case PROP_TOPIC_ALIAS_MAXIMUM: r->alias_maximum = p->number; break;
-        case PROP_REQUEST_PROBLEM: r->no_problem_information = p->number == 0; break;
-        case PROP_REQUEST_RESPONSE: r->response_information = p->number == 1; break;
-        case PROP_AUTH_METHOD: r->method = p->value; break;
-        default: break;
+        case PROP_MAXIMUM_PACKET_SIZE:
+            r->maximum_packet = p->number ? p->number : UINT32_MAX;
+            break;
+        case PROP_RECEIVE_MAXIMUM:
+            r->receive_maximum = p->number ? p->number : 65535;
+            break;
+        case PROP_TOPIC_ALIAS_MAXIMUM:
+            r->alias_maximum = p->number;
+            break;
+        case PROP_REQUEST_PROBLEM:
+            r->no_problem_information = p->number == 0;
+            break;
+        case PROP_REQUEST_RESPONSE:
+            r->response_information = p->number == 1;
+            break;
+        case PROP_AUTH_METHOD:
+            r->method = p->value;
+            break;
+        default:
+            break;
         }
     }
 }
@@ -87,7 +100,7 @@ static void complete(struct rules *r, uint16_t pid, unsigned which)
         return;
     if (*flags & OUT_HERE)
         r->in_flight--;
-    *flags &= (uint16_t)~(OUT | OUT_RELEASE | OUT_HERE);
+    *flags &= (uint16_t) ~(OUT | OUT_RELEASE | OUT_HERE);
 }
 
 /* Only learns: what a client does wrong is the test's business. */
@@ -110,22 +123,31 @@ static void note_packet(struct rules *r, uint8_t first, struct cursor c)
     const bool refused = r->version == 5 && c.left && c.at[0] >= 0x80;
     uint16_t *flags = &ids(r)->flags[pid];
     switch (type) {
-    case PK_PUBLISH: *flags |= first >> 1 & 1 ? IN_QOS1 : IN_QOS2; break;
-    case PK_PUBREL: *flags |= IN_RELEASE; break;
+    case PK_PUBLISH:
+        *flags |= first >> 1 & 1 ? IN_QOS1 : IN_QOS2;
+        break;
+    case PK_PUBREL:
+        *flags |= IN_RELEASE;
+        break;
     case PK_SUBSCRIBE:
     case PK_UNSUBSCRIBE:
         *flags |= type == PK_SUBSCRIBE ? IN_SUBSCRIBE : IN_UNSUBSCRIBE;
         ids(r)->filters[pid] = count_filters(r, c, type == PK_SUBSCRIBE);
         break;
-    case PK_PUBACK: complete(r, pid, OUT_QOS1); break;
-    case PK_PUBCOMP: complete(r, pid, OUT_QOS2); break;
+    case PK_PUBACK:
+        complete(r, pid, OUT_QOS1);
+        break;
+    case PK_PUBCOMP:
+        complete(r, pid, OUT_QOS2);
+        break;
     case PK_PUBREC:
         if (refused)
             complete(r, pid, OUT_QOS2);
         else
             *flags |= OUT_RELEASE;
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -141,7 +163,7 @@ void rules_sent(struct rules *r, const uint8_t *bytes, size_t n)
     }
 }
 
-/* ---- the broker's packets --------------------------------------------------------------------------------- */
+/* ---- the broker's packets ------------------------------------------------------------------------------ */
 
 static bool in_list(const char *list, unsigned code)
 {
@@ -204,12 +226,15 @@ static const char *check_value(const struct prop *p)
     case PROP_RETAIN_AVAILABLE:
     case PROP_WILDCARD_AVAILABLE:
     case PROP_SUBSCRIPTION_ID_AVAILABLE:
-    case PROP_SHARED_AVAILABLE: return p->number <= 1 ? NULL : "property that is neither 0 nor 1";
+    case PROP_SHARED_AVAILABLE:
+        return p->number <= 1 ? NULL : "property that is neither 0 nor 1";
     case PROP_RECEIVE_MAXIMUM:
     case PROP_MAXIMUM_PACKET_SIZE:
     case PROP_SUBSCRIPTION_ID:
-    case PROP_TOPIC_ALIAS: return p->number ? NULL : "property that may not be 0";
-    default: return NULL;
+    case PROP_TOPIC_ALIAS:
+        return p->number ? NULL : "property that may not be 0";
+    default:
+        return NULL;
     }
 }
 
@@ -263,7 +288,8 @@ static const char *check_method(const struct rules *r, const struct packet *pk)
 {
     const bool named = has_prop(pk, PROP_AUTH_METHOD);
     if (!r->method)
-        return named || pk->type == PK_AUTH ? "authentication that CONNECT did not ask for [MQTT-4.12.0-6]" : NULL;
+        return named || pk->type == PK_AUTH ? "authentication that CONNECT did not ask for [MQTT-4.12.0-6]"
+                                            : NULL;
     if (pk->type == PK_CONNACK && pk->reason)
         return NULL;
     if (!named || strcmp(nth_prop_at(HERE, pk, PROP_AUTH_METHOD, 0)->value, r->method) != 0)
@@ -303,7 +329,8 @@ static const char *check_publish_id(struct rules *r, const struct packet *pk)
         return "DUP on the first sending [MQTT-3.3.1-1]";
     *flags = (uint16_t)((*flags & ~(OUT | OUT_RELEASE)) | OUT_HERE | (pk->qos == 1 ? OUT_QOS1 : OUT_QOS2));
     r->in_flight++;
-    return r->in_flight > r->receive_maximum ? "more in flight than the Receive Maximum [MQTT-3.3.4-9]" : NULL;
+    return r->in_flight > r->receive_maximum ? "more in flight than the Receive Maximum [MQTT-3.3.4-9]"
+                                             : NULL;
 }
 
 static const char *check_publish(struct rules *r, struct packet *pk)
@@ -326,7 +353,7 @@ static const char *check_publish(struct rules *r, struct packet *pk)
 static const char *check_answer(struct rules *r, const struct packet *pk)
 {
     static const uint16_t question[16] = {
-        [PK_PUBACK] = IN_QOS1,    [PK_PUBREC] = IN_QOS2,        [PK_PUBREL] = OUT_RELEASE,
+        [PK_PUBACK] = IN_QOS1,     [PK_PUBREC] = IN_QOS2,      [PK_PUBREL] = OUT_RELEASE,
         [PK_PUBCOMP] = IN_RELEASE, [PK_SUBACK] = IN_SUBSCRIBE, [PK_UNSUBACK] = IN_UNSUBSCRIBE,
     };
     uint16_t *flags = &ids(r)->flags[pk->pid];
@@ -360,11 +387,17 @@ static const char *check_kind(struct rules *r, const struct rules *before, struc
     case PK_CONNACK:
         wrong = check_connack(r, before, pk);
         return wrong || r->version != 5 ? wrong : check_method(r, pk);
-    case PK_AUTH: return check_method(r, pk);
-    case PK_PUBLISH: return check_publish(r, pk);
-    case PK_PINGRESP: return NULL;
-    case PK_DISCONNECT: r->goodbye = true; return NULL;
-    default: return check_answer(r, pk);
+    case PK_AUTH:
+        return check_method(r, pk);
+    case PK_PUBLISH:
+        return check_publish(r, pk);
+    case PK_PINGRESP:
+        return NULL;
+    case PK_DISCONNECT:
+        r->goodbye = true;
+        return NULL;
+    default:
+        return check_answer(r, pk);
     }
 }
 
@@ -381,7 +414,8 @@ const char *rules_check(struct rules *r, const struct rules *before, const uint8
         wrong = "larger than the client's Maximum Packet Size [MQTT-3.1.2-24]";
     if (!wrong && r->version == 5)
         wrong = check_props(r, out);
-    if (!wrong && out->type != PK_PINGRESP && out->type != PK_PUBLISH && (r->version == 5 || out->type != PK_PUBREL))
+    if (!wrong && out->type != PK_PINGRESP && out->type != PK_PUBLISH &&
+        (r->version == 5 || out->type != PK_PUBREL))
         wrong = check_reasons(r, out);
     return wrong ? wrong : check_kind(r, before, out);
 }

@@ -1,4 +1,4 @@
-/* rules.h - what every packet of the broker has to obey, whatever the test is about; for the harness's files only. */
+/* rules.h - what every packet of the broker has to obey, whatever the test; for the harness's files only. */
 #ifndef MIDGE_SPEC_RULES_H
 #define MIDGE_SPEC_RULES_H
 
@@ -27,8 +27,8 @@ struct rules {
 void rules_init(struct rules *r);
 /* The client has sent these bytes. */
 void rules_sent(struct rules *r, const uint8_t *bytes, size_t n);
-/* The broker has sent this packet. NULL: lawful, else the rule that it breaks. Looks aliases up. `before`: the latest
- * connection of the same client id, or NULL. */
+/* The broker has sent this packet. NULL: lawful, else the rule that it breaks. Looks aliases up.
+ * `before`: the latest connection of the same client id, or NULL. */
 const char *rules_check(struct rules *r, const struct rules *before, const uint8_t *bytes, size_t n,
                         struct packet *out);
 

@@ -8,7 +8,7 @@
 struct run_mode {
     size_t feed;  /* most bytes that midge_recv gets at once */
     size_t pull;  /* room that midge_pull gets */
-    size_t cut;   /* midge_recv never gets the bytes on both sides of this place of the test's whole input; 0 = none */
+    size_t cut;   /* midge_recv never gets both sides of this place in the test's whole input; 0 = none */
     bool trace;   /* print what is sent and received */
 };
 extern struct run_mode run_mode;

@@ -1,11 +1,11 @@
-/* test_auth.c - enhanced authentication: AUTH back and forth at CONNECT, and again later; and what needs rights. */
+/* test_auth.c - AUTH back and forth at CONNECT, and again later; and what needs rights. */
 #include "harness.h"
 
 #define CONNECT(...) (&(struct c_connect){ __VA_ARGS__ })
 #define METHOD(name) prop_text(PROP_AUTH_METHOD, name)
 #define DATA(text) prop_text(PROP_AUTH_DATA, text)
 
-/* ---- a host that knows the method PEN: it asks "who?" and wants to hear "me" --------------------------------------- */
+/* ---- a host that knows the method PEN: it asks "who?" and wants to hear "me" --------------------------- */
 
 static struct {
     unsigned asked;
@@ -53,7 +53,8 @@ static void on_login(void *user, const struct midge_login *in, struct midge_logi
     show(seen.data, in->auth_data);
     show(seen.client_id, in->who.client_id);
     show(seen.username, in->who.username);
-    *out = in->method.data ? judge(in->step, seen.method, seen.data) : (struct midge_login_answer){ .answer = MIDGE_ALLOW };
+    *out = in->method.data ? judge(in->step, seen.method, seen.data)
+                           : (struct midge_login_answer){ .answer = MIDGE_ALLOW };
     if (seen.later)
         *out = (struct midge_login_answer){ .answer = MIDGE_LATER, .tag = out->tag };
 }
@@ -68,7 +69,8 @@ static struct peer *begin(const char *id)
 {
     install();
     struct peer *p = dial();
-    send_connect(p, CONNECT(.client_id = id, .clean_start = true, .username = "name", .props = PROPS(METHOD("PEN"), DATA("hello"))));
+    send_connect(p, CONNECT(.client_id = id, .clean_start = true, .username = "name",
+                            .props = PROPS(METHOD("PEN"), DATA("hello"))));
     return p;
 }
 
@@ -89,7 +91,7 @@ static struct peer *log_in(const char *id)
     return p;
 }
 
-/* ---- at CONNECT ------------------------------------------------------------------------------------------------------- */
+/* ---- at CONNECT ---------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-4.12.0-2", "MQTT-4.12.0-5", "MQTT-4.12.0-3")
 TEST(an_exchange_of_auth_packets_ends_in_a_connack_with_the_same_method)
@@ -179,7 +181,8 @@ SPEC("MQTT-3.1.2-30")
 TEST(with_a_method_nothing_but_auth_and_disconnect_may_come_before_connack)
 {
     static const char *const packets[] = {
-        "30 04 00 01 't' 00", "82 07 00 01 00 00 01 't' 00", "C0 00", "40 02 00 01", "A2 06 00 02 00 00 01 't'",
+        "30 04 00 01 't' 00", "82 07 00 01 00 00 01 't' 00", "C0 00",
+        "40 02 00 01",        "A2 06 00 02 00 00 01 't'",
     };
     struct peer *watcher = connect5("watcher");
     subscribe(watcher, "#", 0);
@@ -275,7 +278,7 @@ TEST(a_host_may_answer_each_step_later)
     CHECK(!has_prop(&pk, PROP_AUTH_DATA));
 }
 
-/* ---- flags, codes ---------------------------------------------------------------------------------------------------- */
+/* ---- flags, codes -------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.15.1-1")
 TEST(the_flags_of_auth_have_to_be_0)
@@ -295,7 +298,8 @@ SPEC("MQTT-3.15.2-1")
 TEST(a_reason_code_that_a_client_may_not_put_into_auth_is_a_protocol_error)
 {
     static const char *const bodies[] = {
-        "01 06 15 00 03 'PEN'", "17 06 15 00 03 'PEN'", "1A 06 15 00 03 'PEN'", "80 06 15 00 03 'PEN'", "00 06 15 00 03 'PEN'",
+        "01 06 15 00 03 'PEN'", "17 06 15 00 03 'PEN'", "1A 06 15 00 03 'PEN'",
+        "80 06 15 00 03 'PEN'", "00 06 15 00 03 'PEN'",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         struct peer *p = log_in("a");
@@ -315,7 +319,7 @@ TEST(auth_without_a_method_is_a_protocol_error)
     expect_disconnect(p, 0x82);
 }
 
-/* ---- again, on a connection that is up ---------------------------------------------------------------------------------- */
+/* ---- again, on a connection that is up ----------------------------------------------------------------- */
 
 SPEC("MQTT-4.12.0-5", "MQTT-3.15.2-1")
 TEST(a_client_may_authenticate_again)
@@ -374,26 +378,29 @@ TEST(a_second_authentication_that_fails_ends_the_connection_and_until_then_all_g
     expect_disconnect(p, 0x87);
 }
 
-/* ---- Maximum Packet Size: the broker puts no text into AUTH, and what does not fit cannot be left out ------------------- */
+/* ---- Maximum Packet Size: the broker puts no text into AUTH, and what does not fit cannot be left out -- */
 
 SPEC("MQTT-3.15.2-2", "MQTT-3.15.2-3", "MQTT-3.1.2-24")
 TEST(auth_carries_neither_reason_string_nor_user_properties_and_never_exceeds_the_clients_size)
 {
     install();
     struct peer *p = dial();
-    send_connect(p, CONNECT(.client_id = "a", .props = PROPS(METHOD("PEN"), prop_num(PROP_MAXIMUM_PACKET_SIZE, 17))));
+    send_connect(
+        p, CONNECT(.client_id = "a", .props = PROPS(METHOD("PEN"), prop_num(PROP_MAXIMUM_PACKET_SIZE, 17))));
     const struct packet pk = expect_packet(p, PK_AUTH); /* 2 + 1 + 1 + 6 + 7 */
     CHECK_EQ(pk.len, 17);
     CHECK(!has_prop(&pk, PROP_REASON_STRING) && !has_prop(&pk, PROP_USER));
     drop(p);
     p = dial();
-    send_connect(p, CONNECT(.client_id = "a", .props = PROPS(METHOD("PEN"), prop_num(PROP_MAXIMUM_PACKET_SIZE, 16))));
+    send_connect(
+        p, CONNECT(.client_id = "a", .props = PROPS(METHOD("PEN"), prop_num(PROP_MAXIMUM_PACKET_SIZE, 16))));
     expect_closed(p);
 }
 
-/* ---- rights ---------------------------------------------------------------------------------------------------------------- */
+/* ---- rights -------------------------------------------------------------------------------------------- */
 
-static bool may_not_publish(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic)
+static bool may_not_publish(void *user, const struct midge_who *who, enum midge_access what,
+                            struct midge_slice topic)
 {
     (void)user;
     (void)who;

@@ -39,7 +39,7 @@ TEST(connack_comes_before_a_hundred_messages_that_waited)
     }
 }
 
-/* The rules fail every test that sees a second CONNACK, flags other than 0 and 1, or a code that is not defined. */
+/* The rules fail every test that sees a second CONNACK, other flags, or a code that is not defined. */
 SPEC("MQTT-3.2.0-2", "MQTT-3.2.2-1", "MQTT-3.2.2-8")
 TEST(one_connack_comes_with_flags_0_or_1_and_nothing_else)
 {
@@ -95,21 +95,23 @@ TEST(every_refusal_is_followed_by_the_close)
     CHECK_EQ(stats().connections, 0);
 }
 
-/* ---- what it announces ---------------------------------------------------------------------------------------- */
+/* ---- what it announces --------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.2-28")
 TEST(response_information_is_not_sent_to_who_did_not_ask)
 {
     struct peer *a = connect5("a");
     CHECK(!has_prop(connack_of(a), PROP_RESPONSE_INFO));
-    struct peer *b = connect_as(CONNECT(.client_id = "b", .props = PROPS(prop_num(PROP_REQUEST_RESPONSE, 0))));
+    struct peer *b =
+        connect_as(CONNECT(.client_id = "b", .props = PROPS(prop_num(PROP_REQUEST_RESPONSE, 0))));
     CHECK(!has_prop(connack_of(b), PROP_RESPONSE_INFO));
 }
 
 SPEC("MQTT-3.1.2-28")
 TEST(whoever_asks_for_response_information_is_served)
 {
-    struct peer *p = connect_as(CONNECT(.client_id = "b", .props = PROPS(prop_num(PROP_REQUEST_RESPONSE, 1))));
+    struct peer *p =
+        connect_as(CONNECT(.client_id = "b", .props = PROPS(prop_num(PROP_REQUEST_RESPONSE, 1))));
     send_ping(p);
     expect_packet(p, PK_PINGRESP);
 }
@@ -124,7 +126,8 @@ TEST(what_a_limit_changes_is_announced)
     limits.alias_in = 3;
     limits.keepalive_s = 30;
     limits.session_expiry_s = 100;
-    struct peer *p = connect_as(CONNECT(.client_id = "a", .keepalive = 60, .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 200))));
+    struct peer *p = connect_as(
+        CONNECT(.client_id = "a", .keepalive = 60, .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 200))));
     const struct packet *pk = connack_of(p);
     CHECK_EQ(prop_number(pk, PROP_MAXIMUM_QOS), 1);
     CHECK_EQ(prop_number(pk, PROP_RETAIN_AVAILABLE), 0);
@@ -148,7 +151,7 @@ TEST(what_is_as_the_standard_presumes_is_not_announced)
     expect_hex(p, "20 03 00 00 00");
 }
 
-/* ---- Maximum Packet Size -------------------------------------------------------------------------------------- */
+/* ---- Maximum Packet Size ------------------------------------------------------------------------------- */
 
 SPEC("U5-3.1.2.11.4-zero")
 TEST(a_maximum_packet_size_of_0_is_a_protocol_error)
@@ -161,7 +164,8 @@ TEST(a_maximum_packet_size_of_0_is_a_protocol_error)
 static size_t refusal_bytes(uint32_t maximum_packet_size)
 {
     struct peer *p = dial();
-    send_connect(p, CONNECT(.client_id = "a", .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, maximum_packet_size))));
+    send_connect(p, CONNECT(.client_id = "a",
+                            .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, maximum_packet_size))));
     return expect_connack(p, 0x86).len;
 }
 
@@ -181,7 +185,8 @@ TEST(a_refusal_that_the_broker_decides_itself_keeps_to_the_maximum_packet_size_t
 {
     limits.client_id_bytes = 10;
     struct peer *p = dial();
-    send_connect(p, CONNECT(.client_id = text_of('x', 11), .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, 5))));
+    send_connect(
+        p, CONNECT(.client_id = text_of('x', 11), .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, 5))));
     expect_hex(p, "20 03 00 85 00");
     expect_closed(p);
 }
@@ -198,8 +203,8 @@ SPEC("MQTT-3.1.2-24")
 TEST(a_message_larger_than_the_client_takes_does_not_reach_it_and_one_that_fits_does)
 {
     struct peer *p = connect5("p");
-    struct peer *small = connect_as(
-        CONNECT(.client_id = "s", .clean_start = true, .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, 64))));
+    struct peer *small = connect_as(CONNECT(.client_id = "s", .clean_start = true,
+                                            .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, 64))));
     subscribe(small, "t", 0);
     publish(p, "t", text_of('x', 100), 0);
     expect_nothing(small);
@@ -215,10 +220,9 @@ SPEC("MQTT-3.1.2-25")
 TEST(a_message_too_large_for_its_client_does_not_hold_up_the_next_one)
 {
     struct peer *p = connect5("p");
-    struct peer *small = connect_as(CONNECT(.client_id = "s",
-                                            .clean_start = true,
-                                            .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, 64),
-                                                           prop_num(PROP_RECEIVE_MAXIMUM, 1))));
+    struct peer *small = connect_as(
+        CONNECT(.client_id = "s", .clean_start = true,
+                .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, 64), prop_num(PROP_RECEIVE_MAXIMUM, 1))));
     subscribe(small, "t", 2);
     publish(p, "t", text_of('x', 100), 1);
     publish(p, "t", text_of('x', 100), 2);
@@ -233,8 +237,8 @@ SPEC("MQTT-3.1.2-25")
 TEST(a_message_too_large_for_one_client_reaches_the_others)
 {
     struct peer *p = connect5("p"), *large = connect5("l"), *old = connect311("o");
-    struct peer *small = connect_as(
-        CONNECT(.client_id = "s", .clean_start = true, .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, 20))));
+    struct peer *small = connect_as(CONNECT(.client_id = "s", .clean_start = true,
+                                            .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, 20))));
     subscribe(small, "t", 1);
     subscribe(large, "t", 1);
     subscribe(old, "t", 1);
@@ -273,7 +277,8 @@ TEST(a_packet_just_as_large_as_the_broker_said_is_accepted)
 
 static struct peer *narrow(const char *id, uint32_t most)
 {
-    return connect_as(CONNECT(.client_id = id, .clean_start = true, .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, most))));
+    return connect_as(CONNECT(.client_id = id, .clean_start = true,
+                              .props = PROPS(prop_num(PROP_MAXIMUM_PACKET_SIZE, most))));
 }
 
 #define LEAST 16 /* room for the CONNACK, and for no text */
@@ -295,7 +300,8 @@ TEST(the_reason_string_of_disconnect_is_left_out_where_it_would_not_fit)
     expect_closed(thin);
 }
 
-static bool deny_access(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic)
+static bool deny_access(void *user, const struct midge_who *who, enum midge_access what,
+                        struct midge_slice topic)
 {
     (void)user;
     (void)who;

@@ -1,11 +1,11 @@
 /* test_connect.c - CONNECT: what is let in, what is refused and how, what is never answered at all. */
 #include "harness.h"
 
-/* ---- what the tests share --------------------------------------------------------------------------------- */
+/* ---- what the tests share ------------------------------------------------------------------------------ */
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-/* The bytes of a variable header up to its flags, and Keep Alive 0; for 5.0 with an empty property section. */
+/* A variable header with these flags and Keep Alive 0; for 5.0 with an empty property section. */
 #define V311(flags) "00 04 'MQTT' 04 " flags " 00 00 "
 #define V5(flags) "00 04 'MQTT' 05 " flags " 00 00 00 "
 
@@ -75,14 +75,14 @@ static void deny_logins(uint8_t reason)
     answer_logins_with((struct midge_login_answer){ .answer = MIDGE_DENY, .reason = reason });
 }
 
-/* ---- the first packet -------------------------------------------------------------------------------------- */
+/* ---- the first packet ---------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.0-1", "MQTT311-3.1.0-1")
 TEST(a_first_packet_that_is_not_connect_closes_the_connection_without_an_answer)
 {
     static const char *const first[] = {
-        "C0 00", "30 03 00 01 'a'", "82 06 00 01 00 01 'a' 00", "E0 00", "F0 00", "40 02 00 01", "20 02 00 00",
-        "'GET / HTTP/1.1'",
+        "C0 00",       "30 03 00 01 'a'", "82 06 00 01 00 01 'a' 00", "E0 00", "F0 00",
+        "40 02 00 01", "20 02 00 00",     "'GET / HTTP/1.1'",
     };
     for (size_t i = 0; i < COUNT(first); i++) {
         struct peer *p = dial();
@@ -146,8 +146,10 @@ TEST(a_second_connect_is_a_protocol_error_and_the_will_is_published)
 {
     struct peer *watcher = connect5("watcher");
     subscribe(watcher, "will", 0);
-    struct peer *p = connect_as(&(struct c_connect){
-        .client_id = "a", .clean_start = true, .will = &(struct c_will){ .topic = "will", .payload = "gone" } });
+    struct peer *p =
+        connect_as(&(struct c_connect){ .client_id = "a",
+                                        .clean_start = true,
+                                        .will = &(struct c_will){ .topic = "will", .payload = "gone" } });
     send_connect(p, &(struct c_connect){ .client_id = "a", .clean_start = true });
     expect_disconnect(p, 0x82);
     expect_publish(watcher, "will", "gone");
@@ -158,14 +160,17 @@ TEST(a_second_connect_closes_a_3_1_1_client_and_the_will_is_published)
 {
     struct peer *watcher = connect311("watcher");
     subscribe(watcher, "will", 0);
-    struct peer *p = connect_as(&(struct c_connect){
-        .version = 4, .client_id = "a", .clean_start = true, .will = &(struct c_will){ .topic = "will", .payload = "gone" } });
+    struct peer *p =
+        connect_as(&(struct c_connect){ .version = 4,
+                                        .client_id = "a",
+                                        .clean_start = true,
+                                        .will = &(struct c_will){ .topic = "will", .payload = "gone" } });
     send_connect(p, &(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true });
     expect_closed(p);
     expect_publish(watcher, "will", "gone");
 }
 
-/* ---- name, level, flags ------------------------------------------------------------------------------------- */
+/* ---- name, level, flags -------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.2-1", "MQTT311-3.1.2-1")
 TEST(an_unknown_protocol_name_is_closed_and_never_taken_for_mqtt)
@@ -191,7 +196,8 @@ SPEC("MQTT311-3.1.2-2")
 TEST(a_level_below_4_with_the_name_mqtt_is_answered_with_code_1)
 {
     static const char *const bodies[] = {
-        "00 04 'MQTT' 03 02 00 00 00 01 'a'", "00 04 'MQTT' 00 02 00 00 00 01 'a'",
+        "00 04 'MQTT' 03 02 00 00 00 01 'a'",
+        "00 04 'MQTT' 00 02 00 00 00 01 'a'",
         "00 06 'MQIsdp' 04 02 00 00 00 01 'a'",
     };
     for (size_t i = 0; i < COUNT(bodies); i++) {
@@ -224,7 +230,7 @@ TEST(the_reserved_connect_flag_has_to_be_0)
     CHECK_EQ(stats().sessions, 0);
 }
 
-/* ---- the payload ---------------------------------------------------------------------------------------------- */
+/* ---- the payload --------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.2-16", "MQTT311-3.1.2-18")
 TEST(a_user_name_that_the_flags_do_not_announce_is_malformed)
@@ -282,12 +288,13 @@ TEST(the_payload_is_read_in_the_order_id_will_user_password)
         answer_logins_with((struct midge_login_answer){ .answer = MIDGE_ALLOW });
         struct peer *watcher = connect5("watcher");
         subscribe(watcher, "#", 0);
-        struct peer *p = connect_as(&(struct c_connect){ .version = version,
-                                                         .client_id = "the-id",
-                                                         .clean_start = true,
-                                                         .will = &(struct c_will){ .topic = "the/topic", .payload = "the will" },
-                                                         .username = "the-user",
-                                                         .password = "the-password" });
+        struct peer *p = connect_as(
+            &(struct c_connect){ .version = version,
+                                 .client_id = "the-id",
+                                 .clean_start = true,
+                                 .will = &(struct c_will){ .topic = "the/topic", .payload = "the will" },
+                                 .username = "the-user",
+                                 .password = "the-password" });
         CHECK_STR(login.client_id, "the-id");
         CHECK_STR(login.username, "the-user");
         CHECK_STR(login.password, "the-password");
@@ -315,7 +322,7 @@ TEST(a_connect_without_a_client_id_field_is_malformed)
     refuse_silently(V311("02") "00");
 }
 
-/* ---- client identifiers ------------------------------------------------------------------------------------------ */
+/* ---- client identifiers -------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.3-5", "MQTT311-3.1.3-5")
 TEST(every_client_id_of_1_to_23_letters_and_digits_is_accepted)
@@ -342,9 +349,11 @@ TEST(longer_client_ids_and_other_characters_are_accepted_too)
 SPEC("MQTT-3.1.3-6", "MQTT-3.1.3-7")
 TEST(an_empty_client_id_is_given_one_that_is_told_and_can_be_used_again)
 {
-    struct peer *a = connect_as(&(struct c_connect){ .clean_start = true, .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 60)) });
+    struct peer *a = connect_as(
+        &(struct c_connect){ .clean_start = true, .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 60)) });
     struct peer *b = connect5("");
-    const char *id_a = prop_string(connack_of(a), PROP_ASSIGNED_ID), *id_b = prop_string(connack_of(b), PROP_ASSIGNED_ID);
+    const char *id_a = prop_string(connack_of(a), PROP_ASSIGNED_ID),
+               *id_b = prop_string(connack_of(b), PROP_ASSIGNED_ID);
     CHECK(strlen(id_a) > 0 && strcmp(id_a, id_b) != 0);
     subscribe(a, "kept", 1);
     drop(a);
@@ -402,11 +411,13 @@ TEST(a_client_id_above_the_limit_is_refused_as_not_valid)
 SPEC("MQTT-3.2.2-16")
 TEST(ten_thousand_assigned_ids_are_all_distinct_and_none_is_that_of_a_stored_session)
 {
-    struct peer *first = connect_as(&(struct c_connect){ .clean_start = true, .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 600)) });
+    struct peer *first = connect_as(
+        &(struct c_connect){ .clean_start = true, .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 600)) });
     const char *taken = prop_string(connack_of(first), PROP_ASSIGNED_ID);
     drop(first);
     for (unsigned i = 0; i < 10000; i++) {
-        struct peer *p = connect_as(&(struct c_connect){ .clean_start = false, .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 600)) });
+        struct peer *p = connect_as(
+            &(struct c_connect){ .clean_start = false, .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 600)) });
         CHECK(!connack_of(p)->session_present);
         CHECK(strcmp(prop_string(connack_of(p), PROP_ASSIGNED_ID), taken) != 0);
         drop(p);
@@ -414,7 +425,7 @@ TEST(ten_thousand_assigned_ids_are_all_distinct_and_none_is_that_of_a_stored_ses
     CHECK_EQ(stats().sessions, 10001); /* one each: no two had the same */
 }
 
-/* ---- validation ------------------------------------------------------------------------------------------------------ */
+/* ---- validation ---------------------------------------------------------------------------------------- */
 
 static struct bytes good_connect(uint8_t version)
 {
@@ -423,8 +434,11 @@ static struct bytes good_connect(uint8_t version)
         .client_id = "client",
         .clean_start = true,
         .keepalive = 60,
-        .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 60), prop_user("k", "v"), prop_num(PROP_RECEIVE_MAXIMUM, 9)),
-        .will = &(struct c_will){ .topic = "will", .payload = "w", .qos = 1, .props = PROPS(prop_num(PROP_WILL_DELAY, 5)) },
+        .props =
+            PROPS(prop_num(PROP_SESSION_EXPIRY, 60), prop_user("k", "v"), prop_num(PROP_RECEIVE_MAXIMUM, 9)),
+        .will =
+            &(struct c_will){
+                .topic = "will", .payload = "w", .qos = 1, .props = PROPS(prop_num(PROP_WILL_DELAY, 5)) },
         .username = "user",
         .password = "pass" });
 }
@@ -496,7 +510,8 @@ TEST(a_login_that_the_host_denies_is_told_its_reason_and_closed)
     for (size_t i = 0; i < COUNT(reasons); i++) {
         deny_logins(reasons[i]);
         struct peer *p = dial();
-        send_connect(p, &(struct c_connect){ .client_id = "a", .clean_start = true, .username = "u", .password = "bad" });
+        send_connect(p, &(struct c_connect){
+                            .client_id = "a", .clean_start = true, .username = "u", .password = "bad" });
         expect_connack(p, reasons[i]);
     }
     deny_logins(0); /* none given */
@@ -509,7 +524,8 @@ TEST(a_login_that_the_host_denies_is_told_its_reason_and_closed)
 SPEC("MQTT311-3.2.2-5", "MQTT311-3.2.2-6")
 TEST(a_denied_3_1_1_client_gets_the_return_code_that_fits_and_is_closed)
 {
-    static const uint8_t codes[][2] = { { 0x86, 4 }, { 0x87, 5 }, { 0x88, 3 }, { 0x89, 3 }, { 0x85, 2 }, { 0x8A, 5 } };
+    static const uint8_t codes[][2] = { { 0x86, 4 }, { 0x87, 5 }, { 0x88, 3 },
+                                        { 0x89, 3 }, { 0x85, 2 }, { 0x8A, 5 } };
     for (size_t i = 0; i < COUNT(codes); i++) {
         deny_logins(codes[i][0]);
         struct peer *p = dial();
@@ -539,8 +555,10 @@ TEST(what_comes_behind_a_refused_connect_in_the_same_segment_is_not_processed)
         subscribe(watcher, "#", 0);
         deny_logins(0x86);
         struct peer *p = dial();
-        const struct bytes connect = connect_bytes(&(struct c_connect){ .version = version, .client_id = "a", .clean_start = true });
-        send_all(p, join(connect, hex_bytes(version == 5 ? "30 05 00 01 't' 00 'x'" : "30 04 00 01 't' 'x'")));
+        const struct bytes connect =
+            connect_bytes(&(struct c_connect){ .version = version, .client_id = "a", .clean_start = true });
+        send_all(p,
+                 join(connect, hex_bytes(version == 5 ? "30 05 00 01 't' 00 'x'" : "30 04 00 01 't' 'x'")));
         expect_connack(p, version == 5 ? 0x86 : 4);
         expect_nothing(watcher);
         hooks.login = NULL;
@@ -552,7 +570,8 @@ SPEC("MQTT-3.1.4-5", "MQTT311-3.1.4-4")
 TEST(what_comes_behind_an_accepted_connect_in_the_same_segment_is_processed)
 {
     struct peer *p = dial();
-    const struct bytes connect = connect_bytes(&(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true });
+    const struct bytes connect =
+        connect_bytes(&(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true });
     send_all(p, join(connect, hex_bytes("82 06 00 07 00 01 't' 01 C0 00")));
     expect_hex(p, "20 02 00 00  90 03 00 07 01  D0 00");
 }
@@ -562,7 +581,8 @@ TEST(a_login_that_the_host_decides_later_holds_what_came_behind_until_then)
 {
     answer_logins_with((struct midge_login_answer){ .answer = MIDGE_LATER });
     struct peer *p = dial();
-    const struct bytes connect = connect_bytes(&(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true });
+    const struct bytes connect =
+        connect_bytes(&(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true });
     send_all(p, join(connect, hex_bytes("82 06 00 07 00 01 't' 01 C0 00")));
     expect_nothing(p);
     midge_login_done(conn_of(p), &(struct midge_login_answer){ .answer = MIDGE_ALLOW }, now);
@@ -577,7 +597,8 @@ TEST(a_login_that_the_host_denies_later_loses_what_came_behind)
     subscribe(watcher, "#", 0);
     answer_logins_with((struct midge_login_answer){ .answer = MIDGE_LATER });
     struct peer *p = dial();
-    const struct bytes connect = connect_bytes(&(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true });
+    const struct bytes connect =
+        connect_bytes(&(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true });
     send_all(p, join(connect, hex_bytes("30 04 00 01 't' 'x'")));
     midge_login_done(conn_of(p), &(struct midge_login_answer){ .answer = MIDGE_DENY, .reason = 0x86 }, now);
     settle();
@@ -607,7 +628,7 @@ TEST(a_client_id_that_the_host_gives_is_the_one_that_counts)
     expect_nothing(b);
 }
 
-/* ---- limits --------------------------------------------------------------------------------------------------------- */
+/* ---- limits -------------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.4-2")
 TEST(above_the_limit_of_connections_a_client_is_refused)
@@ -638,28 +659,32 @@ TEST(more_user_properties_than_the_limit_refuse_the_connect)
     limits.user_properties = 2;
     const struct props two = PROPS(prop_user("a", "1"), prop_user("b", "2"));
     const struct props three = PROPS(prop_user("a", "1"), prop_user("b", "2"), prop_user("c", "3"));
-    connect_as(&(struct c_connect){ .client_id = "a", .props = two, .will = &(struct c_will){ .topic = "w", .props = two } });
+    connect_as(&(struct c_connect){
+        .client_id = "a", .props = two, .will = &(struct c_will){ .topic = "w", .props = two } });
     struct peer *p = dial();
     send_connect(p, &(struct c_connect){ .client_id = "b", .props = three });
     expect_connack(p, 0x97);
     p = dial();
-    send_connect(p, &(struct c_connect){ .client_id = "b", .will = &(struct c_will){ .topic = "w", .props = three } });
+    send_connect(
+        p, &(struct c_connect){ .client_id = "b", .will = &(struct c_will){ .topic = "w", .props = three } });
     expect_connack(p, 0x97);
 }
 
-/* ---- versions side by side --------------------------------------------------------------------------------------------- */
+/* ---- versions side by side ----------------------------------------------------------------------------- */
 
 SPEC("U5-mixed-version")
 TEST(a_5_0_message_reaches_a_3_1_1_client_without_its_properties)
 {
     struct peer *old = connect311("old"), *p = connect5("new");
     subscribe(old, "t", 1);
-    send_publish(p, &(struct c_publish){ .topic = "t",
-                                         .payload = "x",
-                                         .qos = 1,
-                                         .pid = 1,
-                                         .props = PROPS(prop_num(PROP_MESSAGE_EXPIRY, 60), prop_user("k", "v"),
-                                                        prop_text(PROP_CONTENT_TYPE, "text"), prop_num(PROP_PAYLOAD_FORMAT, 1)) });
+    send_publish(p,
+                 &(struct c_publish){ .topic = "t",
+                                      .payload = "x",
+                                      .qos = 1,
+                                      .pid = 1,
+                                      .props = PROPS(prop_num(PROP_MESSAGE_EXPIRY, 60), prop_user("k", "v"),
+                                                     prop_text(PROP_CONTENT_TYPE, "text"),
+                                                     prop_num(PROP_PAYLOAD_FORMAT, 1)) });
     expect_ack(p, PK_PUBACK, 1, 0);
     expect_hex(old, "32 06 00 01 't' ?? ?? 'x'");
 }
@@ -667,11 +692,13 @@ TEST(a_5_0_message_reaches_a_3_1_1_client_without_its_properties)
 SPEC("U5-mixed-version")
 TEST(the_expiry_of_a_5_0_message_holds_for_a_3_1_1_client_too)
 {
-    struct peer *old = connect_as(&(struct c_connect){ .version = 4, .client_id = "old" }), *p = connect5("new");
+    struct peer *old = connect_as(&(struct c_connect){ .version = 4, .client_id = "old" }),
+                *p = connect5("new");
     subscribe(old, "t", 1);
     drop(old);
     const struct props expiry = PROPS(prop_num(PROP_MESSAGE_EXPIRY, 2));
-    send_publish(p, &(struct c_publish){ .topic = "t", .payload = "short", .qos = 1, .pid = 1, .props = expiry });
+    send_publish(
+        p, &(struct c_publish){ .topic = "t", .payload = "short", .qos = 1, .pid = 1, .props = expiry });
     expect_ack(p, PK_PUBACK, 1, 0);
     publish(p, "t", "long", 1);
     advance(3000);
@@ -692,7 +719,8 @@ TEST(a_3_1_1_message_reaches_a_5_0_client_with_an_empty_property_section)
 SPEC("U5-mixed-version")
 TEST(a_session_made_by_a_3_1_1_client_is_resumed_by_a_5_0_client_of_the_same_id)
 {
-    struct peer *old = connect_as(&(struct c_connect){ .version = 4, .client_id = "same" }), *p = connect5("other");
+    struct peer *old = connect_as(&(struct c_connect){ .version = 4, .client_id = "same" }),
+                *p = connect5("other");
     subscribe(old, "t", 1);
     drop(old);
     publish(p, "t", "x", 1);
@@ -701,7 +729,7 @@ TEST(a_session_made_by_a_3_1_1_client_is_resumed_by_a_5_0_client_of_the_same_id)
     take_publish(new, "t", "x", 1);
 }
 
-/* ---- Server Reference ----------------------------------------------------------------------------------------------------- */
+/* ---- Server Reference ---------------------------------------------------------------------------------- */
 
 static void refuse_with_reference(uint8_t reason, bool told)
 {

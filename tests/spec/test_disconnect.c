@@ -17,7 +17,7 @@ static struct peer *mortal(uint8_t version)
                               .will = &(struct c_will){ .topic = "w", .payload = "gone" }));
 }
 
-/* ---- from the client --------------------------------------------------------------------------------------------- */
+/* ---- from the client ----------------------------------------------------------------------------------- */
 
 SPEC("U5-3.14.2.1-default")
 TEST(a_disconnect_of_length_0_is_normal_and_of_length_1_has_no_properties)
@@ -97,7 +97,8 @@ TEST(a_3_1_1_disconnect_with_a_body_is_none)
 SPEC("MQTT-3.14.2-1")
 TEST(a_client_may_use_the_reason_codes_of_clients)
 {
-    static const uint8_t reasons[] = { 0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99 };
+    static const uint8_t reasons[] = { 0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90,
+                                       0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99 };
     for (size_t i = 0; i < COUNT(reasons); i++) {
         struct peer *p = connect5("a");
         send_disconnect(p, reasons[i], NO_PROPS);
@@ -129,14 +130,17 @@ TEST(a_disconnect_with_properties_that_it_may_not_carry_is_malformed)
     expect_closed(p);
 }
 
-/* ---- from the broker ----------------------------------------------------------------------------------------------- */
+/* ---- from the broker ----------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.14.0-1")
 TEST(before_connack_the_broker_never_sends_disconnect)
 {
     static const char *const bodies[] = {
-        "00 04 'MQTT' 05 03 00 00 00 00 01 'a'", "00 04 'MQTT' 05 02 00 00 00", "00 04 'MQTT' 05 02 00 00 02 21 00 00 01 'a'",
-        "00 04 'MQTT' 05 06 00 00 00 00 01 'a' 00 00 02 'w#' 00 00", "00 04 'MQTT' 05 02 00 00 05 27 00 00 00 00 00 01 'a'",
+        "00 04 'MQTT' 05 03 00 00 00 00 01 'a'",
+        "00 04 'MQTT' 05 02 00 00 00",
+        "00 04 'MQTT' 05 02 00 00 02 21 00 00 01 'a'",
+        "00 04 'MQTT' 05 06 00 00 00 00 01 'a' 00 00 02 'w#' 00 00",
+        "00 04 'MQTT' 05 02 00 00 05 27 00 00 00 00 00 01 'a'",
     };
     for (size_t i = 0; i < COUNT(bodies); i++) {
         struct peer *p = dial();
@@ -209,7 +213,8 @@ TEST(the_host_may_end_a_connection_with_a_reason)
     static const uint8_t reasons[] = { 0x87, 0x89, 0x96, 0x97, 0x98, 0x9C, 0x9D };
     const struct midge_slice id = { (const uint8_t *)"a", 1 };
     for (size_t i = 0; i < COUNT(reasons); i++) {
-        struct peer *p = connect_as(CONNECT(.client_id = "a", .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 60))));
+        struct peer *p =
+            connect_as(CONNECT(.client_id = "a", .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 60))));
         CHECK_EQ(midge_kick(broker, id, reasons[i], false, now), MIDGE_OK);
         settle();
         expect_disconnect(p, reasons[i]);

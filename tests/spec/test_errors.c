@@ -3,8 +3,8 @@
 
 /* ---- malformed, or against the rules ------------------------------------------------------------------- */
 
-/* One of each: what cannot be read is malformed (0x81), what can be read and breaks a rule is a protocol error
- * (0x82), and a code of its own goes before both. */
+/* One of each: what cannot be read is malformed (0x81), what can be read and breaks a rule is a protocol
+ * error (0x82), and a code of its own goes before both. */
 static const struct {
     uint8_t reason;
     unsigned first;

@@ -5,7 +5,8 @@
 
 static struct peer *alive_for(uint8_t version, const char *id, uint16_t keepalive)
 {
-    return connect_as(CONNECT(.version = version, .client_id = id, .clean_start = true, .keepalive = keepalive));
+    return connect_as(
+        CONNECT(.version = version, .client_id = id, .clean_start = true, .keepalive = keepalive));
 }
 
 SPEC("MQTT-3.1.2-22", "MQTT311-3.1.2-24", "MQTT-3.2.2-22")
@@ -30,8 +31,8 @@ TEST(silence_is_a_network_failure_so_the_will_is_published)
 {
     struct peer *watcher = connect5("watcher");
     subscribe(watcher, "w", 0);
-    struct peer *a = connect_as(
-        CONNECT(.version = 4, .client_id = "a", .keepalive = 2, .will = &(struct c_will){ .topic = "w", .payload = "x" }));
+    struct peer *a = connect_as(CONNECT(.version = 4, .client_id = "a", .keepalive = 2,
+                                        .will = &(struct c_will){ .topic = "w", .payload = "x" }));
     advance(3000);
     expect_closed(a);
     expect_publish(watcher, "w", "x");
@@ -65,7 +66,8 @@ SPEC("MQTT-3.1.2-20", "MQTT311-3.1.2-23")
 TEST(any_packet_is_a_sign_of_life)
 {
     static const char *const packets[] = {
-        "30 03 00 01 't'", "40 02 00 01", "82 06 00 01 00 01 't' 00", "A2 05 00 02 00 01 't'", "62 02 00 03", "C0 00",
+        "30 03 00 01 't'",       "40 02 00 01", "82 06 00 01 00 01 't' 00",
+        "A2 05 00 02 00 01 't'", "62 02 00 03", "C0 00",
     };
     struct peer *p = alive_for(4, "a", 2);
     for (size_t i = 0; i < sizeof packets / sizeof packets[0]; i++) {

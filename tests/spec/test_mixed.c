@@ -190,8 +190,8 @@ TEST(a_large_message_passes_whole_and_in_order)
 
 /* ---- conformance --------------------------------------------------------------------------------------- */
 
-/* The shortest conversations that the standard knows, with nothing of our own in them: no property, no user name,
- * no configuration. */
+/* The shortest conversations that the standard knows, with nothing of our own in them: no property, no user
+ * name, no configuration. */
 SPEC("MQTT311-7.0.0-2")
 TEST(nothing_but_the_standard_is_needed)
 {

@@ -25,7 +25,7 @@ static bool resumed(const struct peer *p)
     return connack_of(p)->session_present;
 }
 
-/* ---- Clean Start, Clean Session --------------------------------------------------------------------------------- */
+/* ---- Clean Start, Clean Session ------------------------------------------------------------------------ */
 
 SPEC("MQTT-3.1.2-4", "MQTT-3.1.4-4", "MQTT-3.2.2-2")
 TEST(clean_start_throws_the_stored_session_away)
@@ -143,7 +143,7 @@ TEST(a_day_away_loses_nothing)
     take_publish(b, "t", "y", 1);
 }
 
-/* ---- Session Present and clients that do not like it ----------------------------------------------------------------- */
+/* ---- Session Present and clients that do not like it --------------------------------------------------- */
 
 SPEC("MQTT-3.2.2-3", "MQTT-4.1.0-2", "MQTT-3.2.2-5")
 TEST(session_present_is_0_then_1_then_0_once_the_session_has_expired)
@@ -197,18 +197,20 @@ TEST(a_client_that_closes_because_of_session_present_1_does_not_lose_its_session
     CHECK(resumed(a));
 }
 
-/* ---- keyed by the client id alone --------------------------------------------------------------------------------------- */
+/* ---- keyed by the client id alone ---------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.3-2", "MQTT311-3.1.3-2")
 TEST(the_client_id_alone_names_the_session)
 {
     for (uint8_t version = 4; version <= 5; version++) {
         struct peer *a = dial_from(11);
-        send_connect(a, CONNECT(.version = version, .client_id = "same", .username = "u", .props = EXPIRY(60)));
+        send_connect(a,
+                     CONNECT(.version = version, .client_id = "same", .username = "u", .props = EXPIRY(60)));
         expect_connack(a, 0);
         drop(a);
         a = dial_from(22);
-        send_connect(a, CONNECT(.version = version, .client_id = "same", .username = "v", .props = EXPIRY(60)));
+        send_connect(a,
+                     CONNECT(.version = version, .client_id = "same", .username = "v", .props = EXPIRY(60)));
         CHECK(expect_connack(a, 0).session_present);
         drop(a);
         a = fresh(version, "Same");
@@ -303,7 +305,7 @@ TEST(takeover_lets_a_packet_that_was_begun_come_to_its_end)
     drop(old);
 }
 
-/* ---- expiry ------------------------------------------------------------------------------------------------------------ */
+/* ---- expiry -------------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-4.1.0-2", "MQTT-3.1.2-23")
 TEST(a_session_is_there_up_to_its_expiry_and_gone_after_with_its_memory)
@@ -373,7 +375,8 @@ TEST(no_connected_session_is_put_out_when_memory_runs_short)
     subscribe(a, "t", 1);
     hold(a);
     for (uint16_t i = 1; i < 100 && !is_closed(p); i++) {
-        send_publish(p, &(struct c_publish){ .topic = "t", .payload = text_of('x', 2000), .qos = 1, .pid = i });
+        send_publish(p,
+                     &(struct c_publish){ .topic = "t", .payload = text_of('x', 2000), .qos = 1, .pid = i });
         if (!is_paused(p) && expect_packet(p, PK_PUBACK).reason == 0x97)
             break;
         if (is_paused(p))
@@ -430,7 +433,7 @@ TEST(without_any_session_expiry_nothing_is_said_about_it)
     CHECK(!has_prop(connack_of(a), PROP_SESSION_EXPIRY));
 }
 
-/* ---- Session Expiry in DISCONNECT ---------------------------------------------------------------------------------------- */
+/* ---- Session Expiry in DISCONNECT ---------------------------------------------------------------------- */
 
 SPEC("U5-3.14.2.2.2")
 TEST(disconnect_may_shorten_lengthen_and_end_the_session)
@@ -456,8 +459,8 @@ TEST(disconnect_may_not_turn_a_session_that_ends_into_one_that_stays)
 {
     struct peer *watcher = connect5("watcher");
     subscribe(watcher, "w", 0);
-    struct peer *a = connect_as(
-        CONNECT(.client_id = "a", .will = &(struct c_will){ .topic = "w", .payload = "kept" }));
+    struct peer *a =
+        connect_as(CONNECT(.client_id = "a", .will = &(struct c_will){ .topic = "w", .payload = "kept" }));
     send_disconnect(a, 0, EXPIRY(60));
     expect_disconnect(a, 0x82);
     expect_publish(watcher, "w", "kept"); /* it was no valid DISCONNECT */
@@ -477,7 +480,7 @@ TEST(a_session_expiry_in_disconnect_is_capped_too)
     CHECK_EQ(stats().sessions, 0);
 }
 
-/* ---- what is in a session --------------------------------------------------------------------------------------------------- */
+/* ---- what is in a session ------------------------------------------------------------------------------ */
 
 SPEC("U5-4.1-state")
 TEST(a_session_keeps_subscriptions_with_their_options_and_identifiers)
@@ -520,9 +523,9 @@ TEST(a_session_keeps_its_will_and_its_delay)
     struct peer *watcher = connect5("watcher");
     subscribe(watcher, "w", 0);
     const struct props delay = PROPS(prop_num(PROP_WILL_DELAY, 10));
-    struct peer *a = connect_as(CONNECT(.client_id = "a",
-                                        .props = EXPIRY(60),
-                                        .will = &(struct c_will){ .topic = "w", .payload = "late", .props = delay }));
+    struct peer *a =
+        connect_as(CONNECT(.client_id = "a", .props = EXPIRY(60),
+                           .will = &(struct c_will){ .topic = "w", .payload = "late", .props = delay }));
     drop(a);
     advance(9999);
     expect_nothing(watcher);
@@ -531,7 +534,7 @@ TEST(a_session_keeps_its_will_and_its_delay)
     CHECK_EQ(stats().sessions, 2);
 }
 
-/* ---- sent again on a new connection, and never otherwise -------------------------------------------------------------------------- */
+/* ---- sent again on a new connection, and never otherwise ----------------------------------------------- */
 
 /* Ten at QoS 1, five at QoS 2, and three QoS 2 whose PUBREC has come; none complete. */
 static void resend_after_reconnect(uint8_t version)

@@ -1,4 +1,4 @@
-/* test_shared.c - shared subscriptions: one copy a group, fair turns, and what becomes of it without a member. */
+/* test_shared.c - shared subscriptions: one copy a group, fair turns, and what happens when a member goes. */
 #include "morec.h"
 
 #include <stdlib.h>

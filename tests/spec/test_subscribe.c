@@ -1,4 +1,4 @@
-/* test_subscribe.c - SUBSCRIBE: one answer, a code for each filter, what replaces what, and how many copies. */
+/* test_subscribe.c - SUBSCRIBE: one answer, one code a filter, what replaces what, and how many copies. */
 #include "morec.h"
 
 static bool allow_all_but_secret(void *user, const struct midge_who *who, enum midge_access what,
@@ -455,7 +455,7 @@ TEST(each_of_several_copies_carries_its_own_identifier)
     expect_nothing(p);
 }
 
-/* Nine levels are matched by hundreds of filters of one client; who publishes there must not suffer for it. */
+/* Nine levels are matched by hundreds of filters of one client; who publishes there must not suffer. */
 SPEC("MQTT-3.3.4-4", "MQTT-4.5.0-1")
 TEST(more_identifiers_than_fit_do_not_hinder_the_publisher)
 {

@@ -54,8 +54,8 @@ static const struct text good[] = {
     TEXT("\x7F"),
 };
 
-/* Where a text can stand in a packet of a connected client: bytes before and after it. The length of a property
- * section is left out: it is counted. */
+/* Where a text can stand in a packet of a connected client: bytes before and after it. The length of a
+ * property section is left out: it is counted. */
 struct field {
     uint8_t first;
     const char *before; /* up to the property section */

@@ -61,7 +61,8 @@ TEST(a_3_1_client_may_set_dup_on_what_it_sends_again)
 SPEC("V31-dup")
 TEST(a_3_1_1_client_may_not)
 {
-    static const char *const packets[] = { "8A 06 00 01 00 01 't' 01", "AA 05 00 03 00 01 't'", "6A 02 00 02" };
+    static const char *const packets[] = { "8A 06 00 01 00 01 't' 01", "AA 05 00 03 00 01 't'",
+                                           "6A 02 00 02" };
     for (size_t i = 0; i < sizeof packets / sizeof packets[0]; i++) {
         struct peer *a = connect311("a");
         send_hex(a, packets[i]);
@@ -95,7 +96,8 @@ TEST(what_a_3_1_client_sends_again_by_its_own_timer_is_taken_once)
     expect_nothing(sub);
 }
 
-static bool may_not_subscribe(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic)
+static bool may_not_subscribe(void *user, const struct midge_who *who, enum midge_access what,
+                              struct midge_slice topic)
 {
     (void)user;
     (void)who;
@@ -160,8 +162,10 @@ SPEC("V31-utf8")
 TEST(strings_of_3_1_clients_have_to_be_utf_8_without_u_0000_too)
 {
     static const char *const connects[] = {
-        "00 06 'MQIsdp' 03 02 00 00 00 02 C0 80", "00 06 'MQIsdp' 03 02 00 00 00 03 ED A0 80",
-        "00 06 'MQIsdp' 03 02 00 00 00 02 'a' 00", "00 06 'MQIsdp' 03 82 00 00 00 01 'a' 00 01 00",
+        "00 06 'MQIsdp' 03 02 00 00 00 02 C0 80",
+        "00 06 'MQIsdp' 03 02 00 00 00 03 ED A0 80",
+        "00 06 'MQIsdp' 03 02 00 00 00 02 'a' 00",
+        "00 06 'MQIsdp' 03 82 00 00 00 01 'a' 00 01 00",
         "00 06 'MQIsdp' 03 06 00 00 00 01 'a' 00 01 FF 00 00",
     };
     static const char *const publishes[] = { "00 02 C0 80", "00 03 ED A0 80", "00 03 'a' 00 'b'" };

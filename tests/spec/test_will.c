@@ -2,7 +2,11 @@
 #include "harness.h"
 
 #define CONNECT(...) (&(struct c_connect){ __VA_ARGS__ })
-#define WILL(...) .will = &(struct c_will){ __VA_ARGS__ }
+#define WILL(...)                                                                                            \
+    .will = &(struct c_will)                                                                                 \
+    {                                                                                                        \
+        __VA_ARGS__                                                                                          \
+    }
 #define EXPIRY(s) PROPS(prop_num(PROP_SESSION_EXPIRY, s))
 #define DELAY(s) PROPS(prop_num(PROP_WILL_DELAY, s))
 
@@ -16,17 +20,18 @@ static struct peer *watch(void)
 /* With the will "gone" to the topic "w". */
 static struct peer *mortal(uint8_t version, const char *id)
 {
-    return connect_as(CONNECT(.version = version, .client_id = id, .clean_start = true, WILL(.topic = "w", .payload = "gone")));
+    return connect_as(CONNECT(.version = version, .client_id = id, .clean_start = true,
+                              WILL(.topic = "w", .payload = "gone")));
 }
 
 /* With a session, and the same will after a delay. */
 static struct peer *mortal_later(uint32_t delay_s, uint32_t expiry_s)
 {
-    return connect_as(CONNECT(
-        .client_id = "a", .props = EXPIRY(expiry_s), WILL(.topic = "w", .payload = "gone", .props = DELAY(delay_s))));
+    return connect_as(CONNECT(.client_id = "a", .props = EXPIRY(expiry_s),
+                              WILL(.topic = "w", .payload = "gone", .props = DELAY(delay_s))));
 }
 
-/* ---- published at each end that is not a DISCONNECT ------------------------------------------------------------- */
+/* ---- published at each end that is not a DISCONNECT ---------------------------------------------------- */
 
 SPEC("MQTT-3.1.2-7", "MQTT311-3.1.2-8")
 TEST(the_will_is_published_when_the_network_fails)
@@ -45,8 +50,8 @@ TEST(the_will_is_published_when_the_client_falls_silent)
 {
     for (uint8_t version = 4; version <= 5; version++) {
         struct peer *watcher = watch();
-        struct peer *a = connect_as(
-            CONNECT(.version = version, .client_id = "a", .keepalive = 2, WILL(.topic = "w", .payload = "gone")));
+        struct peer *a = connect_as(CONNECT(.version = version, .client_id = "a", .keepalive = 2,
+                                            WILL(.topic = "w", .payload = "gone")));
         advance(2999);
         expect_nothing(watcher);
         advance(1);
@@ -90,7 +95,8 @@ TEST(the_will_is_published_when_the_broker_is_shut_down_even_if_it_was_to_wait)
     subscribe(watcher, "w", 1);
     drop(watcher);
     struct peer *up = connect_as(CONNECT(.client_id = "up", WILL(.topic = "w", .qos = 1)));
-    drop(connect_as(CONNECT(.client_id = "away", .props = EXPIRY(600), WILL(.topic = "w", .qos = 1, .props = DELAY(100)))));
+    drop(connect_as(CONNECT(.client_id = "away", .props = EXPIRY(600),
+                            WILL(.topic = "w", .qos = 1, .props = DELAY(100)))));
     CHECK_EQ(stats().books[1].enqueued, 0);
     midge_shutdown(broker, now);
     settle();
@@ -108,7 +114,7 @@ TEST(the_will_is_published_when_the_host_puts_the_client_out)
     expect_publish(watcher, "w", "gone");
 }
 
-/* ---- and not after one ------------------------------------------------------------------------------------------ */
+/* ---- and not after one --------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.14.4-3", "MQTT311-3.14.4-3", "MQTT-3.1.2-10", "MQTT311-3.1.2-10")
 TEST(disconnect_discards_the_will)
@@ -179,7 +185,7 @@ TEST(without_will_flag_nothing_is_published_at_the_end)
     expect_nothing(watcher);
 }
 
-/* ---- delay ------------------------------------------------------------------------------------------------------- */
+/* ---- delay --------------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.2-8")
 TEST(the_will_comes_when_the_session_ends_if_that_is_before_the_delay)
@@ -233,7 +239,8 @@ TEST(a_client_that_is_back_has_the_will_of_its_new_connect)
     struct peer *watcher = watch();
     drop(mortal_later(5, 60));
     advance(2000);
-    struct peer *a = connect_as(CONNECT(.client_id = "a", .props = EXPIRY(60), WILL(.topic = "w2", .payload = "new")));
+    struct peer *a =
+        connect_as(CONNECT(.client_id = "a", .props = EXPIRY(60), WILL(.topic = "w2", .payload = "new")));
     drop(a);
     expect_publish(watcher, "w2", "new");
     advance(100000);
@@ -302,7 +309,7 @@ TEST(takeover_publishes_the_will_unless_it_has_a_delay_and_the_session_goes_on)
     CHECK(!will_after_takeover(5, false));
 }
 
-/* ---- malformed wills ------------------------------------------------------------------------------------------------ */
+/* ---- malformed wills ----------------------------------------------------------------------------------- */
 
 static void malformed(const char *v5_body, const char *v311_body)
 {
@@ -319,7 +326,8 @@ TEST(a_will_that_is_announced_has_to_be_there)
 {
     malformed("00 04 'MQTT' 05 06 00 00 00 00 01 'a'", "00 04 'MQTT' 04 06 00 00 00 01 'a'");
     malformed("00 04 'MQTT' 05 06 00 00 00 00 01 'a' 00", "00 04 'MQTT' 04 06 00 00 00 01 'a' 00");
-    malformed("00 04 'MQTT' 05 06 00 00 00 00 01 'a' 00 00 01 'w'", "00 04 'MQTT' 04 06 00 00 00 01 'a' 00 01 'w'");
+    malformed("00 04 'MQTT' 05 06 00 00 00 00 01 'a' 00 00 01 'w'",
+              "00 04 'MQTT' 04 06 00 00 00 01 'a' 00 01 'w'");
     malformed("00 04 'MQTT' 05 06 00 00 00 00 01 'a' 00 00 01 'w' 00 02 'x'",
               "00 04 'MQTT' 04 06 00 00 00 01 'a' 00 01 'w' 00 02 'x'");
 }
@@ -367,7 +375,7 @@ TEST(a_will_retain_without_a_will_is_malformed)
     malformed("00 04 'MQTT' 05 22 00 00 00 00 01 'a'", "00 04 'MQTT' 04 22 00 00 00 01 'a'");
 }
 
-/* ---- retained or not ------------------------------------------------------------------------------------------------- */
+/* ---- retained or not ----------------------------------------------------------------------------------- */
 
 static void check_retained(uint8_t version, bool retain)
 {
@@ -429,14 +437,15 @@ TEST(a_retained_will_where_nothing_is_retained_refuses_the_connect)
     connect_as(CONNECT(.client_id = "a", WILL(.topic = "w")));
 }
 
-/* ---- properties and payload --------------------------------------------------------------------------------------------- */
+/* ---- properties and payload ---------------------------------------------------------------------------- */
 
 SPEC("U5-3.1.3.2.4-exp")
 TEST(the_message_expiry_of_a_will_counts_from_when_it_is_published)
 {
     struct peer *watcher = watch();
     const struct props both = PROPS(prop_num(PROP_WILL_DELAY, 5), prop_num(PROP_MESSAGE_EXPIRY, 30));
-    drop(connect_as(CONNECT(.client_id = "a", .props = EXPIRY(600), WILL(.topic = "w", .payload = "gone", .props = both))));
+    drop(connect_as(CONNECT(.client_id = "a", .props = EXPIRY(600),
+                            WILL(.topic = "w", .payload = "gone", .props = both))));
     advance(5000);
     const struct packet pk = expect_publish(watcher, "w", "gone");
     CHECK_EQ(prop_number(&pk, PROP_MESSAGE_EXPIRY), 30);
@@ -447,10 +456,12 @@ SPEC("MQTT-3.1.2-9", "U5-3.1.3.2.4-exp")
 TEST(the_properties_of_a_will_travel_with_it_in_their_order)
 {
     struct peer *watcher = watch();
-    const struct props all = PROPS(prop_user("b", "1"), prop_num(PROP_PAYLOAD_FORMAT, 1), prop_text(PROP_CONTENT_TYPE, "text"),
-                                   prop_text(PROP_RESPONSE_TOPIC, "answer/here"),
-                                   prop_binary(PROP_CORRELATION_DATA, "\0\1\2", 3), prop_user("a", "2"), prop_user("b", "1"));
-    drop(connect_as(CONNECT(.client_id = "a", .clean_start = true, WILL(.topic = "w", .payload = "gone", .props = all))));
+    const struct props all =
+        PROPS(prop_user("b", "1"), prop_num(PROP_PAYLOAD_FORMAT, 1), prop_text(PROP_CONTENT_TYPE, "text"),
+              prop_text(PROP_RESPONSE_TOPIC, "answer/here"), prop_binary(PROP_CORRELATION_DATA, "\0\1\2", 3),
+              prop_user("a", "2"), prop_user("b", "1"));
+    drop(connect_as(
+        CONNECT(.client_id = "a", .clean_start = true, WILL(.topic = "w", .payload = "gone", .props = all))));
     const struct packet pk = expect_publish(watcher, "w", "gone");
     CHECK_EQ(prop_number(&pk, PROP_PAYLOAD_FORMAT), 1);
     CHECK_STR(prop_string(&pk, PROP_CONTENT_TYPE), "text");
@@ -469,7 +480,8 @@ TEST(a_will_that_says_it_is_text_and_is_not_is_published_as_it_is)
     struct peer *watcher = watch();
     struct peer *a = dial();
     send_connect(a, CONNECT(.client_id = "a", .clean_start = true,
-                            WILL(.topic = "w", .payload = "\xC0\x80", .props = PROPS(prop_num(PROP_PAYLOAD_FORMAT, 1)))));
+                            WILL(.topic = "w", .payload = "\xC0\x80",
+                                 .props = PROPS(prop_num(PROP_PAYLOAD_FORMAT, 1)))));
     const struct packet pk = expect_packet(a, PK_CONNACK);
     if (pk.reason == 0) {
         drop(a);
@@ -492,9 +504,10 @@ TEST(a_will_may_be_empty_and_hold_any_bytes)
     CHECK_BYTES(pk.payload, pk.payload_len, "\0\xFF\0", 3);
 }
 
-/* ---- rights ----------------------------------------------------------------------------------------------------------------- */
+/* ---- rights -------------------------------------------------------------------------------------------- */
 
-static bool may_not_publish_secrets(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic)
+static bool may_not_publish_secrets(void *user, const struct midge_who *who, enum midge_access what,
+                                    struct midge_slice topic)
 {
     (void)user;
     (void)who;

@@ -7,25 +7,38 @@
 enum prop_type prop_type(unsigned id)
 {
     static const uint8_t types[0x2B] = {
-        [PROP_PAYLOAD_FORMAT] = TYPE_U8,       [PROP_MESSAGE_EXPIRY] = TYPE_U32,
-        [PROP_CONTENT_TYPE] = TYPE_STRING,     [PROP_RESPONSE_TOPIC] = TYPE_STRING,
-        [PROP_CORRELATION_DATA] = TYPE_BINARY, [PROP_SUBSCRIPTION_ID] = TYPE_VARINT,
-        [PROP_SESSION_EXPIRY] = TYPE_U32,      [PROP_ASSIGNED_ID] = TYPE_STRING,
-        [PROP_SERVER_KEEP_ALIVE] = TYPE_U16,   [PROP_AUTH_METHOD] = TYPE_STRING,
-        [PROP_AUTH_DATA] = TYPE_BINARY,        [PROP_REQUEST_PROBLEM] = TYPE_U8,
-        [PROP_WILL_DELAY] = TYPE_U32,          [PROP_REQUEST_RESPONSE] = TYPE_U8,
-        [PROP_RESPONSE_INFO] = TYPE_STRING,    [PROP_SERVER_REFERENCE] = TYPE_STRING,
-        [PROP_REASON_STRING] = TYPE_STRING,    [PROP_RECEIVE_MAXIMUM] = TYPE_U16,
-        [PROP_TOPIC_ALIAS_MAXIMUM] = TYPE_U16, [PROP_TOPIC_ALIAS] = TYPE_U16,
-        [PROP_MAXIMUM_QOS] = TYPE_U8,          [PROP_RETAIN_AVAILABLE] = TYPE_U8,
-        [PROP_USER] = TYPE_PAIR,               [PROP_MAXIMUM_PACKET_SIZE] = TYPE_U32,
-        [PROP_WILDCARD_AVAILABLE] = TYPE_U8,   [PROP_SUBSCRIPTION_ID_AVAILABLE] = TYPE_U8,
+        [PROP_PAYLOAD_FORMAT] = TYPE_U8,
+        [PROP_MESSAGE_EXPIRY] = TYPE_U32,
+        [PROP_CONTENT_TYPE] = TYPE_STRING,
+        [PROP_RESPONSE_TOPIC] = TYPE_STRING,
+        [PROP_CORRELATION_DATA] = TYPE_BINARY,
+        [PROP_SUBSCRIPTION_ID] = TYPE_VARINT,
+        [PROP_SESSION_EXPIRY] = TYPE_U32,
+        [PROP_ASSIGNED_ID] = TYPE_STRING,
+        [PROP_SERVER_KEEP_ALIVE] = TYPE_U16,
+        [PROP_AUTH_METHOD] = TYPE_STRING,
+        [PROP_AUTH_DATA] = TYPE_BINARY,
+        [PROP_REQUEST_PROBLEM] = TYPE_U8,
+        [PROP_WILL_DELAY] = TYPE_U32,
+        [PROP_REQUEST_RESPONSE] = TYPE_U8,
+        [PROP_RESPONSE_INFO] = TYPE_STRING,
+        [PROP_SERVER_REFERENCE] = TYPE_STRING,
+        [PROP_REASON_STRING] = TYPE_STRING,
+        [PROP_RECEIVE_MAXIMUM] = TYPE_U16,
+        [PROP_TOPIC_ALIAS_MAXIMUM] = TYPE_U16,
+        [PROP_TOPIC_ALIAS] = TYPE_U16,
+        [PROP_MAXIMUM_QOS] = TYPE_U8,
+        [PROP_RETAIN_AVAILABLE] = TYPE_U8,
+        [PROP_USER] = TYPE_PAIR,
+        [PROP_MAXIMUM_PACKET_SIZE] = TYPE_U32,
+        [PROP_WILDCARD_AVAILABLE] = TYPE_U8,
+        [PROP_SUBSCRIPTION_ID_AVAILABLE] = TYPE_U8,
         [PROP_SHARED_AVAILABLE] = TYPE_U8,
     };
     return id < sizeof types ? (enum prop_type)types[id] : TYPE_NONE;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------- */
 
 void put(struct buffer *b, const void *bytes, size_t n)
 {
@@ -84,14 +97,28 @@ static void put_prop(struct buffer *b, const struct prop *p)
 {
     put_u8(b, p->id);
     switch (prop_type(p->id)) {
-    case TYPE_U8: put_u8(b, p->number); break;
-    case TYPE_U16: put_u16(b, p->number); break;
-    case TYPE_U32: put_u32(b, p->number); break;
-    case TYPE_VARINT: put_varint(b, p->number); break;
-    case TYPE_PAIR: put_binary(b, p->name, p->name_len); /* fall through */
+    case TYPE_U8:
+        put_u8(b, p->number);
+        break;
+    case TYPE_U16:
+        put_u16(b, p->number);
+        break;
+    case TYPE_U32:
+        put_u32(b, p->number);
+        break;
+    case TYPE_VARINT:
+        put_varint(b, p->number);
+        break;
+    case TYPE_PAIR:
+        put_binary(b, p->name, p->name_len);
+        put_binary(b, p->value, p->value_len);
+        break;
     case TYPE_STRING:
-    case TYPE_BINARY: put_binary(b, p->value, p->value_len); break;
-    case TYPE_NONE: break;
+    case TYPE_BINARY:
+        put_binary(b, p->value, p->value_len);
+        break;
+    case TYPE_NONE:
+        break;
     }
 }
 
@@ -219,7 +246,7 @@ struct prop prop_user(const char *name, const char *value)
     return p;
 }
 
-/* ---- hex ------------------------------------------------------------------------------------------------ */
+/* ---- hex ----------------------------------------------------------------------------------------------- */
 
 static unsigned digit(struct place at, char c)
 {
@@ -269,7 +296,7 @@ struct bytes join(struct bytes a, struct bytes b)
     return (struct bytes){ both.at, both.len };
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------- */
 
 struct cursor get_bytes(struct cursor *c, size_t n)
 {
@@ -337,7 +364,11 @@ bool utf8_ok(const uint8_t *s, size_t n)
 {
     static const uint32_t least[5] = { 0, 1, 0x80, 0x800, 0x10000 };
     for (size_t i = 0; i < n;) {
-        const unsigned size = s[i] < 0x80 ? 1 : s[i] >> 5 == 6 ? 2 : s[i] >> 4 == 14 ? 3 : s[i] >> 3 == 30 ? 4 : 0;
+        const unsigned size = s[i] < 0x80       ? 1
+                              : s[i] >> 5 == 6  ? 2
+                              : s[i] >> 4 == 14 ? 3
+                              : s[i] >> 3 == 30 ? 4
+                                                : 0;
         if (size == 0 || size > n - i)
             return false;
         uint32_t code = size == 1 ? s[i] : s[i] & (0x7Fu >> size);
@@ -369,14 +400,28 @@ static const char *parse_prop(struct cursor *c, struct prop *p)
     struct cursor name = { 0 }, value = { 0 };
     p->id = (enum prop_id)id;
     switch (type) {
-    case TYPE_U8: p->number = get_u8(c); break;
-    case TYPE_U16: p->number = get_u16(c); break;
-    case TYPE_U32: p->number = get_u32(c); break;
-    case TYPE_VARINT: p->number = get_varint(c, &minimal); break;
-    case TYPE_PAIR: name = get_binary(c); /* fall through */
+    case TYPE_U8:
+        p->number = get_u8(c);
+        break;
+    case TYPE_U16:
+        p->number = get_u16(c);
+        break;
+    case TYPE_U32:
+        p->number = get_u32(c);
+        break;
+    case TYPE_VARINT:
+        p->number = get_varint(c, &minimal);
+        break;
+    case TYPE_PAIR:
+        name = get_binary(c);
+        value = get_binary(c);
+        break;
     case TYPE_STRING:
-    case TYPE_BINARY: value = get_binary(c); break;
-    case TYPE_NONE: return "unknown property";
+    case TYPE_BINARY:
+        value = get_binary(c);
+        break;
+    case TYPE_NONE:
+        return "unknown property";
     }
     if (c->failed)
         return "property longer than its section";
@@ -452,19 +497,28 @@ static const char *parse_body(struct cursor *c, unsigned version, struct packet 
         const uint8_t flags = get_u8(c);
         out->session_present = flags & 1;
         out->reason = get_u8(c);
-        return flags > 1 ? "CONNACK flag bits 7 to 1 are not zero" : version == 5 ? parse_props(c, out) : NULL;
+        return flags > 1      ? "CONNACK flag bits 7 to 1 are not zero"
+               : version == 5 ? parse_props(c, out)
+                              : NULL;
     }
-    case PK_PUBLISH: return parse_publish(c, version, out);
+    case PK_PUBLISH:
+        return parse_publish(c, version, out);
     case PK_PUBACK:
     case PK_PUBREC:
     case PK_PUBREL:
-    case PK_PUBCOMP: out->pid = get_u16(c); return parse_reason(c, version, out);
+    case PK_PUBCOMP:
+        out->pid = get_u16(c);
+        return parse_reason(c, version, out);
     case PK_SUBACK:
-    case PK_UNSUBACK: return parse_suback(c, version, out);
-    case PK_PINGRESP: return NULL;
+    case PK_UNSUBACK:
+        return parse_suback(c, version, out);
+    case PK_PINGRESP:
+        return NULL;
     case PK_DISCONNECT:
-    case PK_AUTH: return version == 5 ? parse_reason(c, version, out) : "packet that 3.x servers do not send";
-    default: return "packet that a server does not send";
+    case PK_AUTH:
+        return version == 5 ? parse_reason(c, version, out) : "packet that 3.x servers do not send";
+    default:
+        return "packet that a server does not send";
     }
 }
 
@@ -492,7 +546,7 @@ const char *parse_packet(const uint8_t *bytes, size_t n, unsigned version, struc
     return c.failed ? "packet too short" : c.left ? "bytes behind the packet's fields" : NULL;
 }
 
-/* ---- properties of packets that arrived ------------------------------------------------------------------- */
+/* ---- properties of packets that arrived ---------------------------------------------------------------- */
 
 size_t count_prop(const struct packet *pk, enum prop_id id)
 {

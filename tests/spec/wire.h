@@ -31,7 +31,7 @@ struct cursor get_binary(struct cursor *c);
 /* Length of the first packet in these bytes; 0 = not complete. *head: bytes of its fixed header. */
 size_t packet_length(const uint8_t *bytes, size_t n, size_t *head);
 
-/* Reads a packet that the broker sent. NULL: well-formed, else what is wrong with it. Aliases are not looked up. */
+/* Reads a packet that the broker sent. NULL: well-formed, else what is wrong. Aliases are not looked up. */
 const char *parse_packet(const uint8_t *bytes, size_t n, unsigned version, struct packet *out);
 /* Reads a property section. */
 const char *parse_props(struct cursor *c, struct packet *out);

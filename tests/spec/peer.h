@@ -1,0 +1,40 @@
+/* peer.h - a peer inside, and what the harness's files share; for them only. */
+#ifndef MIDGE_SPEC_PEER_H
+#define MIDGE_SPEC_PEER_H
+
+#include "rules.h"
+#include "run.h"
+
+/* A packet that has come whole. */
+struct arrived {
+    struct packet packet;
+    size_t begin, end; /* in peer.in */
+};
+
+struct peer {
+    struct peer *next;
+    unsigned number;
+    struct midge_conn *conn; /* NULL: closed, or dropped */
+    bool held, was_held, closed, close_expected;
+    struct buffer out;     /* sent by the test */
+    size_t fed;            /* of it, to the broker */
+    struct buffer in;      /* pulled from the broker */
+    size_t read, checked;  /* of `in`: by the test, by the rules */
+    struct buffer arrived; /* struct arrived, one a packet */
+    struct rules rules;
+    struct packet connack;
+    uint16_t last_pid;
+};
+
+/* fail.c */
+void print_hex(FILE *out, const char *label, const void *bytes, size_t n);
+_Noreturn void fail_bytes(struct place at, const char *what, const void *got, size_t got_len, const void *want,
+                          size_t want_len);
+/* Runs `body`; false if an assertion ended it, which was printed. */
+bool passes(void (*body)(const struct test *t), const struct test *t);
+
+/* memory.c */
+extern const struct midge_memory counted_memory;
+void forget_memory(void); /* what keep() gave, and what the broker has not given back */
+
+#endif
