@@ -1,4 +1,4 @@
-"""test_embed.py - builds embed.c against libmidge.a, which lies beside the program that MIDGE names, and plays it."""
+"""test_embed.py - builds embed.c with the libmidge.a beside the program that MIDGE names, and plays it."""
 import os
 import pathlib
 import subprocess
@@ -7,8 +7,15 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIBRARY = pathlib.Path(os.environ.get("MIDGE", ROOT / "build/release/midge")).with_name("libmidge.a")
-SCENARIOS = ["both_sides", "from_a_callback", "subscribe_from_a_callback", "from_threads", "memory_limit", "two_brokers",
-             "start_and_stop"]
+SCENARIOS = [
+    "both_sides",
+    "from_a_callback",
+    "subscribe_from_a_callback",
+    "from_threads",
+    "memory_limit",
+    "two_brokers",
+    "start_and_stop",
+]
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +23,25 @@ def embed(tmp_path_factory):
     program = tmp_path_factory.mktemp("embed") / "embed"
     symbols = subprocess.run(["nm", LIBRARY], capture_output=True, text=True, check=True).stdout
     checked = ["-fsanitize=address,undefined"] if "__asan_" in symbols else []
-    subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-g", *checked,
-                    f"-I{ROOT}/include", str(pathlib.Path(__file__).with_name("embed.c")), LIBRARY, "-pthread", "-o", program],
-                   check=True)
+    subprocess.run(
+        [
+            os.environ.get("CC", "cc"),
+            "-std=c11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-O1",
+            "-g",
+            *checked,
+            f"-I{ROOT}/include",
+            str(pathlib.Path(__file__).with_name("embed.c")),
+            LIBRARY,
+            "-pthread",
+            "-o",
+            program,
+        ],
+        check=True,
+    )
     return program
 
 

@@ -27,8 +27,12 @@ class Broker:
         self.lines = []
         self.changed = threading.Condition()
         self.closed = False
-        self.process = subprocess.Popen([*MIDGE, "-p", str(port), *args], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            [*MIDGE, "-p", str(port), *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         self.port = int(self.wait_line(r"listens on [^ ,;]+:(\d+)").group(1))
@@ -56,7 +60,9 @@ class Broker:
 
         with self.changed:
             self.changed.wait_for(look, TIMEOUT_S)
-            assert len(found) >= count, f"the broker did not say {pattern!r} {count} times, but: {self.lines[-20:]}"
+            assert (
+                len(found) >= count
+            ), f"the broker did not say {pattern!r} {count} times, but: {self.lines[-20:]}"
             return found[count - 1]
 
     def signal(self, number):

@@ -20,9 +20,11 @@ def properties(packet, **values):
 
 
 class Client:
-    """One client, connected by connect(). What it gets goes to .messages; `hold` keeps it from acknowledging."""
+    """One client, connected by connect(). What it gets goes to .messages."""
 
-    def __init__(self, broker, client_id, version=V5, clean=True, will=None, keepalive=60, host=None, **connect_props):
+    def __init__(
+        self, broker, client_id, version=V5, clean=True, will=None, keepalive=60, host=None, **connect_props
+    ):
         self.version = version
         self.clean = clean
         self.keepalive = keepalive
@@ -60,8 +62,11 @@ class Client:
 
     def _on_connect(self, client, user, flags, code, props=None):
         with self.changed:
-            self.connack = {"present": bool(flags["session present"]), "props": props,
-                            "code": code.value if self.version == V5 else code}
+            self.connack = {
+                "present": bool(flags["session present"]),
+                "props": props,
+                "code": code.value if self.version == V5 else code,
+            }
             self.changed.notify_all()
 
     def _on_disconnect(self, client, user, code, props=None):
@@ -92,8 +97,12 @@ class Client:
         """Connects, whatever the answer; it is in .connack."""
         if self.version == V5:
             # a fresh id means clean start here, whatever paho would do at a second connect
-            self.paho.connect(*self.where, self.keepalive, clean_start=self.clean,
-                              properties=properties("CONNECT", **self.connect_props))
+            self.paho.connect(
+                *self.where,
+                self.keepalive,
+                clean_start=self.clean,
+                properties=properties("CONNECT", **self.connect_props),
+            )
         else:
             self.paho.connect(*self.where, self.keepalive)
         # paho leaves Nagle on: a PUBACK after a PUBREC would wait for the broker's delayed ACK

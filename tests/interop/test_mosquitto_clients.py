@@ -20,7 +20,19 @@ class Sub:
     """mosquitto_sub, subscribed. Its debug lines tell when; all others are what came."""
 
     def __init__(self, broker, version, *args):
-        command = ["stdbuf", "-oL", "mosquitto_sub", "-h", broker.host, "-p", str(broker.port), "-V", version, "-d", *args]
+        command = [
+            "stdbuf",
+            "-oL",
+            "mosquitto_sub",
+            "-h",
+            broker.host,
+            "-p",
+            str(broker.port),
+            "-V",
+            version,
+            "-d",
+            *args,
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.changed = threading.Condition()
         self.lines, self.debug, self.ended = [], [], False
@@ -150,9 +162,13 @@ def test_a_will_of_a_killed_client(sub, pub, name):
 
 def test_a_will_of_a_client_that_leaves(sub, pub, name, version):
     watcher = sub("-t", name + "/#", "-v", "-q", "1")
-    sub("-t", "x", "--will-topic", name + "/will", "--will-payload", "bye", "--will-qos", "1").end(signal.SIGTERM)
+    sub("-t", "x", "--will-topic", name + "/will", "--will-payload", "bye", "--will-qos", "1").end(
+        signal.SIGTERM
+    )
     pub("-t", name + "/end", "-m", "end", "-q", "1")
-    bye = [f"{name}/will bye"] if version == "mqttv5" else []  # mosquitto_sub leaves with 0x04 there: the will is sent
+    bye = (
+        [f"{name}/will bye"] if version == "mqttv5" else []
+    )  # mosquitto_sub leaves with 0x04 there: the will is sent
     assert watcher.wait_lines(len(bye) + 1) == bye + [f"{name}/end end"]
 
 
@@ -182,8 +198,11 @@ def test_a_group(sub, pub, name):
 def test_ipv6(start_broker, version, name):
     broker = start_broker("-a", "::1", host="::1")
     s = Sub(broker, version, "-t", name)
-    subprocess.run(["mosquitto_pub", "-h", "::1", "-p", str(broker.port), "-V", version, "-t", name, "-m", "six"],
-                   check=True, timeout=TIMEOUT_S)
+    subprocess.run(
+        ["mosquitto_pub", "-h", "::1", "-p", str(broker.port), "-V", version, "-t", name, "-m", "six"],
+        check=True,
+        timeout=TIMEOUT_S,
+    )
     assert s.wait_lines(1) == ["six"]
     s.end()
 
@@ -191,9 +210,40 @@ def test_ipv6(start_broker, version, name):
 @v5_only
 def test_properties(sub, pub, name, version):
     s = sub("-t", name, "-q", "1", "-F", "%p|%C|%R|%D|%F|%P")
-    pub("-t", name, "-q", "1", "-m", "m", "-D", "publish", "content-type", "text/plain", "-D", "publish", "response-topic",
-        "re/ply", "-D", "publish", "correlation-data", "abc", "-D", "publish", "payload-format-indicator", "1", "-D",
-        "publish", "user-property", "b", "2", "-D", "publish", "user-property", "a", "1")
+    pub(
+        "-t",
+        name,
+        "-q",
+        "1",
+        "-m",
+        "m",
+        "-D",
+        "publish",
+        "content-type",
+        "text/plain",
+        "-D",
+        "publish",
+        "response-topic",
+        "re/ply",
+        "-D",
+        "publish",
+        "correlation-data",
+        "abc",
+        "-D",
+        "publish",
+        "payload-format-indicator",
+        "1",
+        "-D",
+        "publish",
+        "user-property",
+        "b",
+        "2",
+        "-D",
+        "publish",
+        "user-property",
+        "a",
+        "1",
+    )
     assert s.wait_lines(1) == ["m|text/plain|re/ply|abc|1|b:2 a:1"]
 
 
@@ -222,9 +272,34 @@ def test_alias_of_a_publisher(sub, pub, name, version):
 @v5_only
 def test_will_with_delay_and_properties(sub, name, version):
     watcher = sub("-t", name + "/will", "-q", "1", "-F", "%p %C %P")
-    mortal = sub("-t", name, "-x", "60", "-i", name[-20:], "-c", "--will-topic", name + "/will", "--will-payload", "bye",
-                 "--will-qos", "1", "-D", "will", "will-delay-interval", "1", "-D", "will", "content-type", "t", "-D", "will",
-                 "user-property", "k", "v")
+    mortal = sub(
+        "-t",
+        name,
+        "-x",
+        "60",
+        "-i",
+        name[-20:],
+        "-c",
+        "--will-topic",
+        name + "/will",
+        "--will-payload",
+        "bye",
+        "--will-qos",
+        "1",
+        "-D",
+        "will",
+        "will-delay-interval",
+        "1",
+        "-D",
+        "will",
+        "content-type",
+        "t",
+        "-D",
+        "will",
+        "user-property",
+        "k",
+        "v",
+    )
     mortal.end(signal.SIGKILL)
     assert watcher.wait_lines(1) == ["bye t k:v"]
 
@@ -232,18 +307,57 @@ def test_will_with_delay_and_properties(sub, name, version):
 @since_311  # 3.1 has no way to refuse a filter
 def test_a_filter_is_refused(broker, version):
     deep = "/".join("x" * 201)
-    done = subprocess.run(["mosquitto_sub", "-h", broker.host, "-p", str(broker.port), "-V", version, "-t", deep],
-                          capture_output=True, timeout=TIMEOUT_S, check=False)
+    done = subprocess.run(
+        ["mosquitto_sub", "-h", broker.host, "-p", str(broker.port), "-V", version, "-t", deep],
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
     assert b"All subscription requests were denied" in done.stderr
 
 
 @v5_only
 def test_request_and_response(broker, version, name):
     responder = Sub(broker, version, "-t", name + "/request", "-F", "%R %p")
-    rr = subprocess.Popen(["mosquitto_rr", "-h", broker.host, "-p", str(broker.port), "-V", version, "-t", name + "/request",
-                           "-e", name + "/response", "-m", "question", "-q", "1"], stdout=subprocess.PIPE)
+    rr = subprocess.Popen(
+        [
+            "mosquitto_rr",
+            "-h",
+            broker.host,
+            "-p",
+            str(broker.port),
+            "-V",
+            version,
+            "-t",
+            name + "/request",
+            "-e",
+            name + "/response",
+            "-m",
+            "question",
+            "-q",
+            "1",
+        ],
+        stdout=subprocess.PIPE,
+    )
     assert responder.wait_lines(1) == [f"{name}/response question"]
-    subprocess.run(["mosquitto_pub", "-h", broker.host, "-p", str(broker.port), "-V", version, "-t", name + "/response", "-m",
-                    "answer", "-q", "1"], check=True, timeout=TIMEOUT_S)
+    subprocess.run(
+        [
+            "mosquitto_pub",
+            "-h",
+            broker.host,
+            "-p",
+            str(broker.port),
+            "-V",
+            version,
+            "-t",
+            name + "/response",
+            "-m",
+            "answer",
+            "-q",
+            "1",
+        ],
+        check=True,
+        timeout=TIMEOUT_S,
+    )
     assert rr.communicate(timeout=TIMEOUT_S)[0] == b"answer\n"
     responder.end()

@@ -269,8 +269,11 @@ def test_a_session_keeps_what_was_sent_while_it_was_away(client, name, version):
     back = client("sleeper", **resumable(version))
     assert back.connack["present"] or version == V31  # a 3.1 CONNACK has no such flag
     got = back.wait_messages(300)
-    for qos in (1, 2):  # paho shows a QoS 2 message when it is released, so the two are not interleaved as sent
-        assert [m.payload for m in got if m.qos == qos] == sent[qos - 1::2]
+    for qos in (
+        1,
+        2,
+    ):  # paho shows a QoS 2 message when it is released, so the two are not interleaved as sent
+        assert [m.payload for m in got if m.qos == qos] == sent[qos - 1 :: 2]
     pub.publish(name, b"live", qos=1)
     assert back.payloads(1) == [b"live"]
 

@@ -42,8 +42,14 @@ def broker_seconds(client, name):
 
 def will(topic, payload=b"gone", qos=1, retain=False, **props):
     from paho_client import properties
-    return {"topic": topic, "payload": payload, "qos": qos, "retain": retain,
-            "properties": properties("WILLMESSAGE", **props)}
+
+    return {
+        "topic": topic,
+        "payload": payload,
+        "qos": qos,
+        "retain": retain,
+        "properties": properties("WILLMESSAGE", **props),
+    }
 
 
 def prop(message, name, default=None):
@@ -135,9 +141,18 @@ def test_a_will_does_not_outwait_its_session(client, name):
 def test_a_will_carries_its_properties(client, name):
     watcher = client("watcher")
     watcher.subscribe(name)
-    client("mortal", will=will(name, ContentType="text/plain", ResponseTopic="answer/here", CorrelationData=b"\0\xff",
-                               PayloadFormatIndicator=1, MessageExpiryInterval=77,
-                               UserProperty=[("a", "1"), ("a", "2")])).vanish()
+    client(
+        "mortal",
+        will=will(
+            name,
+            ContentType="text/plain",
+            ResponseTopic="answer/here",
+            CorrelationData=b"\0\xff",
+            PayloadFormatIndicator=1,
+            MessageExpiryInterval=77,
+            UserProperty=[("a", "1"), ("a", "2")],
+        ),
+    ).vanish()
     [m] = watcher.wait_messages(1)
     assert prop(m, "ContentType") == "text/plain" and prop(m, "ResponseTopic") == "answer/here"
     assert prop(m, "CorrelationData") == b"\0\xff" and prop(m, "PayloadFormatIndicator") == 1
@@ -158,9 +173,17 @@ def test_all_properties_arrive(client, name):
     sub, pub = client("sub"), client("pub")
     sub.subscribe(name)
     user = [("z", "last"), ("a", "1"), ("a", "2"), ("", ""), ("ключ", "значение"), ("z", "last")]
-    pub.publish(name, "grüß", qos=1, PayloadFormatIndicator=1, ContentType="text/plain; charset=utf-8",
-                ResponseTopic="answers/42", CorrelationData=bytes(range(256)), MessageExpiryInterval=1000,
-                UserProperty=user)
+    pub.publish(
+        name,
+        "grüß",
+        qos=1,
+        PayloadFormatIndicator=1,
+        ContentType="text/plain; charset=utf-8",
+        ResponseTopic="answers/42",
+        CorrelationData=bytes(range(256)),
+        MessageExpiryInterval=1000,
+        UserProperty=user,
+    )
     [m] = sub.wait_messages(1)
     assert prop(m, "UserProperty") == user
     assert prop(m, "PayloadFormatIndicator") == 1 and prop(m, "ContentType") == "text/plain; charset=utf-8"
@@ -176,7 +199,9 @@ def test_a_message_without_properties_gets_none(client, name):
 
 
 def test_retained_messages_keep_their_properties(client, name):
-    client("pub").publish(name, b"kept", qos=1, retain=True, ContentType="x", UserProperty=[("b", "2"), ("a", "1")])
+    client("pub").publish(
+        name, b"kept", qos=1, retain=True, ContentType="x", UserProperty=[("b", "2"), ("a", "1")]
+    )
     sub = client("sub")
     sub.subscribe(name)
     [m] = sub.wait_messages(1)
@@ -188,7 +213,9 @@ def test_retained_messages_keep_their_properties(client, name):
 def test_older_clients_get_the_message_alone(broker, client, name, old):
     sub = Client(broker, name + "-old", old).connect()
     sub.subscribe(name)
-    client("pub").publish(name, b"bare", qos=1, ContentType="x", UserProperty=("a", "b"), MessageExpiryInterval=9)
+    client("pub").publish(
+        name, b"bare", qos=1, ContentType="x", UserProperty=("a", "b"), MessageExpiryInterval=9
+    )
     assert sub.payloads(1) == [b"bare"]
     sub.disconnect()
 
@@ -226,10 +253,13 @@ def test_request_and_response(client, name):
     responder.subscribe(name + "/request")
     requester.subscribe(name + "/response")
     for i in range(20):
-        requester.send(name + "/request", b"%d" % i, qos=1, ResponseTopic=name + "/response",
-                       CorrelationData=b"id%d" % i)
+        requester.send(
+            name + "/request", b"%d" % i, qos=1, ResponseTopic=name + "/response", CorrelationData=b"id%d" % i
+        )
     for m in responder.wait_messages(20):
-        responder.send(prop(m, "ResponseTopic"), m.payload * 2, qos=1, CorrelationData=prop(m, "CorrelationData"))
+        responder.send(
+            prop(m, "ResponseTopic"), m.payload * 2, qos=1, CorrelationData=prop(m, "CorrelationData")
+        )
     answers = {prop(m, "CorrelationData"): m.payload for m in requester.wait_messages(20)}
     assert answers == {b"id%d" % i: b"%d%d" % (i, i) for i in range(20)}
 
@@ -249,7 +279,7 @@ def test_aliases_of_a_publisher(client, name):
     pub.publish("", b"used again", qos=1, TopicAlias=1)
     want = [(str(a), b"set") for a in (1, 2, maximum)] + [(str(a), b"used") for a in (maximum, 1, 2, 1)]
     want += [("other", b"set again"), ("other", b"used again")]
-    got = [(m.topic[len(name) + 1:], m.payload) for m in sub.wait_messages(len(want))]
+    got = [(m.topic[len(name) + 1 :], m.payload) for m in sub.wait_messages(len(want))]
     assert sorted(got) == sorted(want)  # paho shows a QoS 2 message late
     assert all(prop(m, "TopicAlias") is None for m in sub.messages)
 
@@ -257,8 +287,12 @@ def test_aliases_of_a_publisher(client, name):
 @pytest.mark.parametrize("alias", ["maximum + 1", "unknown"])
 def test_a_wrong_alias_ends_the_connection(client, name, alias):
     c = client("c")
-    c.send(name if alias != "unknown" else "", b"", qos=0,
-           TopicAlias=c.connack["props"].TopicAliasMaximum + 1 if alias != "unknown" else 1)
+    c.send(
+        name if alias != "unknown" else "",
+        b"",
+        qos=0,
+        TopicAlias=c.connack["props"].TopicAliasMaximum + 1 if alias != "unknown" else 1,
+    )
     assert c.wait_disconnected() in (0x94, 0x82)
 
 

@@ -11,13 +11,21 @@ import pytest
 from conftest import MIDGE, TIMEOUT_S, wait_until
 from paho_client import V5, V31, V311, Client
 
-PLAIN_311 = bytes.fromhex("101000044d5154540402003c000470726f62")  # CONNECT, clean session, keep alive 60, id "prob"
+PLAIN_311 = bytes.fromhex(
+    "101000044d5154540402003c000470726f62"
+)  # CONNECT, clean session, keep alive 60, id "prob"
 CONNACK_311 = bytes.fromhex("20020000")
 
 
 def run(*args):
-    return subprocess.run([*MIDGE, *args], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S,
-                          check=False)
+    return subprocess.run(
+        [*MIDGE, *args],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
 
 
 def knock(host, port, data=PLAIN_311):
@@ -48,8 +56,21 @@ def test_help_and_version():
     assert done.returncode == 0 and re.fullmatch(r"midge \d+\.\d+\.\d+\n", done.stdout) and not done.stderr
 
 
-@pytest.mark.parametrize("args", [["--nonsense"], ["-x"], ["-p"], ["-p", "70000"], ["-p", "1x"], ["-p", "-1"], ["-a"],
-                                  ["stray"], ["-a", ""]], ids=" ".join)
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--nonsense"],
+        ["-x"],
+        ["-p"],
+        ["-p", "70000"],
+        ["-p", "1x"],
+        ["-p", "-1"],
+        ["-a"],
+        ["stray"],
+        ["-a", ""],
+    ],
+    ids=" ".join,
+)
 def test_a_wrong_option_is_one_line_and_status_2(args):
     done = run(*args)
     assert done.returncode == 2 and not done.stdout
@@ -108,8 +129,14 @@ def test_several_addresses(start_broker):
 def test_in_the_background(tmp_path):
     log = tmp_path / "log"
     with open(log, "wb") as f:
-        subprocess.run([*MIDGE, "-d", "-p", "0"], stdin=subprocess.DEVNULL, stdout=f, stderr=f, timeout=TIMEOUT_S,
-                       check=True)
+        subprocess.run(
+            [*MIDGE, "-d", "-p", "0"],
+            stdin=subprocess.DEVNULL,
+            stdout=f,
+            stderr=f,
+            timeout=TIMEOUT_S,
+            check=True,
+        )
     # the port is open once it has returned
     port = int(re.search(r"listens on [^ ,;]+:(\d+)", log.read_text(encoding="utf-8")).group(1))
     s = knock("127.0.0.1", port)
@@ -123,8 +150,11 @@ def test_in_the_background(tmp_path):
 def listener(port):
     """The process that listens on 127.0.0.1:port."""
     wanted = f"0100007F:{port:04X}"
-    inode = next(line.split()[9] for line in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-                 if line.split()[1] == wanted and line.split()[3] == "0A")
+    inode = next(
+        line.split()[9]
+        for line in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        if line.split()[1] == wanted and line.split()[3] == "0A"
+    )
     for fd in pathlib.Path("/proc").glob("[0-9]*/fd/*"):
         try:
             if os.readlink(fd) == f"socket:[{inode}]":
@@ -269,8 +299,9 @@ class Piped:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
         self.host = "127.0.0.1"
-        self.process = subprocess.Popen([*MIDGE, "-v", "-p", str(self.port)], stdin=subprocess.DEVNULL, stdout=write_fd,
-                                        stderr=write_fd)
+        self.process = subprocess.Popen(
+            [*MIDGE, "-v", "-p", str(self.port)], stdin=subprocess.DEVNULL, stdout=write_fd, stderr=write_fd
+        )
         os.close(write_fd)
         assert os.read(self.read_fd, 1)  # it listens, or has said why not
 
@@ -367,8 +398,12 @@ def test_without_any_descriptor_to_log_to():
 
 def test_out_of_descriptors_it_goes_on_serving():
     script = 'ulimit -n 64; exec "$@"'
-    p = subprocess.Popen(["sh", "-c", script, "sh", *MIDGE, "-p", "0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT)
+    p = subprocess.Popen(
+        ["sh", "-c", script, "sh", *MIDGE, "-p", "0"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     held = []
     try:
         port = None

@@ -121,11 +121,13 @@ size_t memory_used(void)
 
 static void forget_blocks(void)
 {
-    while (blocks) {
-        struct block *b = blocks;
-        unlink_block(b);
+    struct block *next;
+    for (struct block *b = blocks; b; b = next) {
+        next = b->next;
         free(b);
     }
+    blocks = NULL;
+    blocks_used = 0;
 }
 
 void forget_memory(void)

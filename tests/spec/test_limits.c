@@ -261,7 +261,7 @@ TEST(a_full_queue_ends_the_session)
     check_all_books();
 }
 
-SPEC("U5-3.3.4-0x97")
+SPEC("U5-3.3.4-0x97", "MQTT-4.3.3-9")
 TEST(a_full_queue_refuses_the_publisher_and_nobody_gets_the_message)
 {
     limits.queue_policy = MIDGE_QUEUE_REFUSE;
@@ -285,7 +285,7 @@ TEST(a_full_queue_refuses_the_publisher_and_nobody_gets_the_message)
     CHECK_EQ(stats().retained, 0);
     CHECK_EQ(stats().publish_refused, 3);
 
-    struct peer *s = stay5("s"); /* and when there is room again, the same id is welcome [MQTT-4.3.3-9] */
+    struct peer *s = stay5("s"); /* and when there is room again, the same id is welcome */
     for (int i = 0; i < 3; i++)
         expect_publish(s, "a", "x");
     send_ack(s, PK_PUBACK, 1, 0);

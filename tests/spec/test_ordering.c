@@ -196,8 +196,9 @@ TEST(a_publishers_messages_arrive_in_order_through_slow_acks_and_reconnects)
         struct peer *p = connect_version(v, "p");
         struct watch w = { .last = { { -1, -1, -1 }, { -1, -1, -1 } } };
         subscribe(s, "+", 2);
-        unsigned sent = 0;
+        unsigned sent = 0, rounds = 0;
         while (sent < MESSAGES || unread(s)) {
+            CHECK(++rounds < 10 * MESSAGES);
             for (uint32_t n = roll(&seed, 6); n && sent < MESSAGES; n--, sent++)
                 publish(p, roll(&seed, 2) ? "a" : "b", format("%u", sent), (uint8_t)(1 + roll(&seed, 2)));
             while (unread(s)) { /* some are acknowledged, some wait for the next connection */
