@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """idle.py [CLIENTS [SECONDS]] - what idle clients cost: memory each, and wake-ups of the broker for nothing.
 
-CLIENTS (1000) connect with keep alive 0 and say nothing for SECONDS (10). The program is that of the environment
-variable MIDGE, otherwise build/release/midge; what follows -- goes to it, such as: idle.py -- --sys-interval 0
-Wake-ups are the waits that returned, counted by strace if it is there, and the kernel's count of times that the process
-gave up the processor otherwise.
+CLIENTS (1000) connect with keep alive 0 and say nothing for SECONDS (10). The program is that of the
+environment variable MIDGE, otherwise build/release/midge; what follows -- goes to it, such as
+
+    idle.py -- --sys-interval 0
+
+Wake-ups are the waits that returned, as strace counts them, or else how often the process gave up the processor.
 """
 import os
 import re

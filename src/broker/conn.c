@@ -521,9 +521,9 @@ enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice b
         return rc;
     struct midge_session *s = c->session;
     if (MIDGE_V5 && MIDGE_PERSIST && s && midge_props_has(&pk.props, PROP_SESSION_EXPIRY)) {
-        if (s->expiry_s == 0 && pk.props.session_expiry_s != 0)
+        if (s->expiry_s == 0 && midge_props_number(&pk.props, PROP_SESSION_EXPIRY) != 0)
             return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.14.2.2.2]: the packet is not valid, so the will stays */
-        s->expiry_s = midge_granted_expiry(c->m, pk.props.session_expiry_s);
+        s->expiry_s = midge_granted_expiry(c->m, midge_props_number(&pk.props, PROP_SESSION_EXPIRY));
     }
     if (MIDGE_WILL && s && pk.reason == MIDGE_RC_SUCCESS) {
         midge_will_free(&c->m->mem, s->will); /* [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT311-3.14.4-3] */

@@ -186,8 +186,8 @@ void midge_login_ask(struct midge_conn *c, const struct midge_connect *pk, struc
 {
     struct midge_login in = { .step = MIDGE_LOGIN_CONNECT,
                               .password = pk->password,
-                              .method = pk->props.auth_method,
-                              .auth_data = pk->props.auth_data };
+                              .method = midge_props_text(&pk->props, PROP_AUTH_METHOD),
+                              .auth_data = midge_props_text(&pk->props, PROP_AUTH_DATA) };
     struct midge_login_answer answer = { .answer = MIDGE_ALLOW };
     ask(c, pk, &in, &answer);
     settle(c, pk, body, &answer);
@@ -203,7 +203,7 @@ enum midge_reason midge_on_auth(struct midge_conn *c, struct midge_slice body)
     enum midge_reason rc = midge_decode_control(PK_AUTH, body, c->version, true, &pk);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
-    if (!midge_slice_equal(pk.props.auth_method, method))
+    if (!midge_slice_equal(midge_props_text(&pk.props, PROP_AUTH_METHOD), method))
         return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-4.12.0-5] [MQTT-4.12.1-1] [U5-3.15-nomethod] */
     bool again = pk.reason == MIDGE_RC_REAUTHENTICATE;
     if (again != (c->login == NULL))
@@ -212,8 +212,8 @@ enum midge_reason midge_on_auth(struct midge_conn *c, struct midge_slice body)
         return MIDGE_RC_QUOTA_EXCEEDED;
 
     struct midge_login in = { .step = again ? MIDGE_LOGIN_REAUTH : MIDGE_LOGIN_AUTH,
-                              .method = pk.props.auth_method,
-                              .auth_data = pk.props.auth_data };
+                              .method = midge_props_text(&pk.props, PROP_AUTH_METHOD),
+                              .auth_data = midge_props_text(&pk.props, PROP_AUTH_DATA) };
     struct midge_login_answer answer = { .answer = MIDGE_ALLOW };
     struct midge_connect connect;
     ask(c, kept_connect(c, &connect) ? &connect : NULL, &in, &answer);

@@ -102,11 +102,14 @@ static bool keep_names(struct midge_conn *c, const struct midge_connect *pk)
     struct midge_slice assigned = { 0 };
     if (!pk->client_id.len)
         assigned = assign_id(c->m, buffer);
+    struct midge_slice method = { 0 };
+    if (MIDGE_AUTH)
+        method = midge_props_text(&pk->props, PROP_AUTH_METHOD);
     struct midge_names n = { .username_len = (uint16_t)pk->username.len,
-                             .method_len = MIDGE_AUTH ? (uint16_t)pk->props.auth_method.len : 0,
+                             .method_len = (uint16_t)method.len,
                              .assigned_len = (uint16_t)assigned.len,
                              .has_username = pk->has_username,
-                             .has_method = MIDGE_AUTH && pk->props.auth_method.data != NULL };
+                             .has_method = method.data != NULL };
     if (!n.has_username && !n.has_method && !n.assigned_len)
         return true;
     struct midge_names *names = midge_mem_alloc(&c->m->mem, midge_names_size(&n), MIDGE_TAG_CONN);
@@ -116,8 +119,7 @@ static bool keep_names(struct midge_conn *c, const struct midge_connect *pk)
     struct midge_wr w;
     midge_wr_init(&w, names->bytes, UINT32_MAX, 0);
     midge_wr_bytes(&w, pk->username);
-    if (MIDGE_AUTH)
-        midge_wr_bytes(&w, pk->props.auth_method);
+    midge_wr_bytes(&w, method);
     midge_wr_bytes(&w, assigned);
     c->names = names;
     return true;
@@ -133,9 +135,9 @@ enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
     c->bridge = pk.bridge;
-    c->request_problem = pk.props.request_problem & 1u;
-    if (midge_served_v5(c) && midge_props_has(&pk.props, PROP_MAXIMUM_PACKET_SIZE))
-        c->maximum_packet = pk.props.maximum_packet_size; /* CONNACK keeps to it too [MQTT-3.1.2-24] */
+    c->request_problem = midge_served_v5(c) && midge_props_number(&pk.props, PROP_REQUEST_PROBLEM);
+    if (MIDGE_V5 && midge_props_has(&pk.props, PROP_MAXIMUM_PACKET_SIZE)) /* CONNACK keeps to it too [MQTT-3.1.2-24] */
+        c->maximum_packet = midge_props_number(&pk.props, PROP_MAXIMUM_PACKET_SIZE);
     rc = check(c, &pk);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
@@ -161,14 +163,14 @@ static struct midge_will *make_will(struct midge_conn *c, const struct midge_con
                                      .qos = pk->will_qos,
                                      .retain = pk->will_retain,
                                      .has_expiry = midge_props_has(&pk->will_props, PROP_MESSAGE_EXPIRY),
-                                     .expiry_s = pk->will_props.message_expiry_s };
+                                     .expiry_s = midge_props_number(&pk->will_props, PROP_MESSAGE_EXPIRY) };
     struct midge_msg *msg = midge_msg_new(&m->mem, &parts);
     if (!msg)
         return NULL;
     struct midge_wr w;
     midge_wr_init(&w, midge_msg_props_space(msg), props.len, 0);
     midge_props_forward(pk->will_props.section, &w); /* [MQTT-3.1.3-10] */
-    struct midge_will *will = midge_will_new(&m->mem, msg, pk->will_props.will_delay_s);
+    struct midge_will *will = midge_will_new(&m->mem, msg, midge_props_number(&pk->will_props, PROP_WILL_DELAY));
     if (will)
         *rc = MIDGE_RC_SUCCESS;
     return will;
@@ -185,12 +187,19 @@ static bool will_allowed(struct midge_conn *c, const struct midge_connect *pk, s
     return h->allow(h->user, &who, MIDGE_ACCESS_PUBLISH, pk->will_topic);
 }
 
+/* What the client asks for, but no more than we allow. */
+static uint16_t lower(const struct midge_connect *pk, enum midge_prop_id id, uint16_t limit)
+{
+    uint32_t asked = MIDGE_V5 ? midge_props_number(&pk->props, id) : limit;
+    return asked < limit ? (uint16_t)asked : limit;
+}
+
 static void set_terms(struct midge_conn *c, const struct midge_connect *pk)
 {
     const struct midge_limits *limits = c->m->limits;
-    c->window = pk->props.receive_maximum < limits->inflight ? pk->props.receive_maximum : limits->inflight;
-    c->alias_max = pk->props.topic_alias_maximum < limits->alias_out ? pk->props.topic_alias_maximum
-                                                                     : limits->alias_out;
+    c->window = lower(pk, PROP_RECEIVE_MAXIMUM, limits->inflight);
+    if (MIDGE_ALIAS_OUT)
+        c->alias_max = lower(pk, PROP_TOPIC_ALIAS_MAXIMUM, limits->alias_out);
     c->keepalive_s = midge_granted_keepalive(c->m, pk);
 }
 

@@ -20,7 +20,7 @@ static enum midge_reason check(const struct midge_conn *c, const struct midge_pu
 /* An alias stands for a topic, or is given one [MQTT-3.3.2-12]. */
 static enum midge_reason resolve_topic(struct midge_conn *c, struct midge_publish *pk)
 {
-    uint16_t alias = MIDGE_V5 ? pk->props.topic_alias : 0;
+    uint16_t alias = MIDGE_V5 ? (uint16_t)midge_props_number(&pk->props, PROP_TOPIC_ALIAS) : 0;
     if (!alias)
         /* [U5-3.3.2.1-empty] [MQTT-4.7.3-1] */
         return pk->topic.len ? MIDGE_RC_SUCCESS : MIDGE_RC_PROTOCOL_ERROR;
@@ -56,7 +56,7 @@ static struct midge_msg *make_msg(struct midge_conn *c, const struct midge_publi
                                      .qos = pk->qos,
                                      .retain = pk->retain,
                                      .has_expiry = MIDGE_V5 && midge_props_has(&pk->props, PROP_MESSAGE_EXPIRY),
-                                     .expiry_s = pk->props.message_expiry_s,
+                                     .expiry_s = MIDGE_V5 ? midge_props_number(&pk->props, PROP_MESSAGE_EXPIRY) : 0,
                                      .origin = pk->retain ? midge_origin(m, c->session) : 0,
                                      .age_base = m->age };
     bool whole = c->frame && pk->topic.data == c->frame->bytes + 2; /* not through an alias */

@@ -116,7 +116,8 @@ static enum midge_reason one(struct midge_conn *c, enum midge_packet type, const
                              const struct midge_filter_request *want)
 {
     if (type == PK_SUBSCRIBE)
-        return midge_subscribe(c->m, c->session, want, pk->props.subscription_id);
+        return midge_subscribe(c->m, c->session, want,
+                               MIDGE_V5 ? midge_props_number(&pk->props, PROP_SUBSCRIPTION_ID) : 0);
     return midge_unsubscribe(c->m, c->session, want->filter);
 }
 

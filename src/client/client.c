@@ -202,7 +202,7 @@ void midge_client_lost(struct midge_client *c, midge_ms now)
 
 static enum midge_reason resolve_alias(struct midge_client *c, struct midge_publish *p)
 {
-    uint16_t alias = p->props.topic_alias;
+    uint16_t alias = (uint16_t)midge_props_number(&p->props, PROP_TOPIC_ALIAS);
     if (alias == 0)
         return MIDGE_RC_SUCCESS;
     if (alias > c->config->alias_in)
@@ -260,7 +260,7 @@ static uint8_t hand_over(struct midge_client *c, const struct midge_publish *p)
         .retain = p->retain,
         .dup = p->dup,
         .has_expiry = midge_props_has(&p->props, PROP_MESSAGE_EXPIRY),
-        .expiry_s = p->props.message_expiry_s,
+        .expiry_s = midge_props_number(&p->props, PROP_MESSAGE_EXPIRY),
         .props = p->props.section,
     };
     uint8_t reason = hooks->message(hooks->user, &m);
@@ -362,7 +362,7 @@ static enum midge_reason on_disconnect(struct midge_client *c, uint8_t first, st
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
     midge_client_end(c, p.reason, true);
-    tell_end(c, p.props.reason_string, p.props.server_reference);
+    tell_end(c, midge_props_text(&p.props, PROP_REASON_STRING), midge_props_text(&p.props, PROP_SERVER_REFERENCE));
     return MIDGE_RC_SUCCESS;
 }
 

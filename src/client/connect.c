@@ -254,15 +254,15 @@ enum midge_reason midge_client_on_auth(struct midge_client *c, uint8_t first, st
         return rc;
     bool asks = p.reason == MIDGE_RC_CONTINUE_AUTHENTICATION;
     bool expected = c->state == STATE_HELLO ? asks : c->reauth; /* [MQTT-4.12.0-2] */
-    if (!expected || !c->auth_method.data || !same_method(c, p.props.auth_method))
+    if (!expected || !c->auth_method.data || !same_method(c, midge_props_text(&p.props, PROP_AUTH_METHOD)))
         return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-4.12.0-5] [MQTT-4.12.0-6] */
     c->auth_asked = asks;
     c->reauth = c->reauth && asks;
     struct midge_client_event event = {
         .kind = MIDGE_CLIENT_AUTH,
         .reason = p.reason,
-        .auth_data = p.props.auth_data,
-        .reason_string = p.props.reason_string,
+        .auth_data = midge_props_text(&p.props, PROP_AUTH_DATA),
+        .reason_string = midge_props_text(&p.props, PROP_REASON_STRING),
     };
     midge_client_tell(c, &event);
     return MIDGE_RC_SUCCESS;

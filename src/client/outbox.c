@@ -270,7 +270,7 @@ enum midge_reason midge_outbox_answered(struct midge_client *c, enum midge_packe
         .kind = type == PK_SUBACK ? MIDGE_CLIENT_SUBSCRIBED : MIDGE_CLIENT_UNSUBSCRIBED,
         .token = r->token,
         .codes = answer->codes,
-        .reason_string = answer->props.reason_string,
+        .reason_string = midge_props_text(&answer->props, PROP_REASON_STRING),
     };
     midge_fifo_remove(&c->asked, &r->link);
     midge_request_free(c, r);

@@ -15,7 +15,7 @@ enum midge_reason midge_decode_ack(enum midge_packet type, struct midge_slice bo
             enum midge_reason rc = midge_props_read(&r, MIDGE_IN(type), &props);
             if (rc != MIDGE_RC_SUCCESS)
                 return rc;
-            out->reason_string = props.reason_string;
+            out->reason_string = midge_props_text(&props, PROP_REASON_STRING);
         }
     }
     if (!midge_rd_done(&r))

@@ -62,18 +62,15 @@ static enum midge_reason read_props(struct midge_rd *r, struct midge_connect *ou
 {
     if (MIDGE_V5 && out->version == MIDGE_V50) {
         enum midge_reason rc = midge_props_read(r, MIDGE_IN(PK_CONNECT), &out->props);
-        out->session_expiry_s = out->props.session_expiry_s;
+        out->session_expiry_s = midge_props_number(&out->props, PROP_SESSION_EXPIRY);
         return rc;
     }
-    midge_props_default(&out->props);
-    out->props.request_problem = 0;
     out->session_expiry_s = out->clean_start ? 0 : UINT32_MAX; /* [MQTT311-3.1.2-4] [MQTT311-3.1.2-6] */
     return MIDGE_RC_SUCCESS;
 }
 
 static enum midge_reason read_will(struct midge_rd *r, struct midge_connect *out, unsigned flags)
 {
-    midge_props_default(&out->will_props);
     if (!(flags & FLAG_WILL))
         return MIDGE_RC_SUCCESS;
     out->has_will = true;
@@ -89,8 +86,7 @@ static enum midge_reason read_will(struct midge_rd *r, struct midge_connect *out
         return MIDGE_RC_MALFORMED;
     /* [MQTT-4.7.0-1] [MQTT-3.3.2-14] [MQTT311-4.7.1-1] [MQTT311-4.7.3-1] */
     if (rc == MIDGE_RC_SUCCESS &&
-        !(midge_topic_name_ok(out->will_topic) &&
-          (!out->will_props.response_topic.data || midge_topic_name_ok(out->will_props.response_topic))))
+        !(midge_topic_name_ok(out->will_topic) && midge_response_topic_ok(&out->will_props)))
         rc = MIDGE_RC_TOPIC_NAME_INVALID;
     return rc;
 }
@@ -163,23 +159,23 @@ static bool read_return_code(struct midge_rd *r, uint8_t *reason)
 static void take_props(struct midge_connack *out, const struct midge_props *p)
 {
     out->has_session_expiry = midge_props_has(p, PROP_SESSION_EXPIRY);
-    out->session_expiry_s = p->session_expiry_s;
+    out->session_expiry_s = midge_props_number(p, PROP_SESSION_EXPIRY);
     out->has_server_keep_alive = midge_props_has(p, PROP_SERVER_KEEP_ALIVE);
-    out->server_keep_alive_s = p->server_keep_alive_s;
-    out->receive_maximum = p->receive_maximum;
-    out->maximum_qos = p->maximum_qos;
-    out->no_retain = !p->retain_available;
-    out->no_wildcards = !p->wildcard_available;
-    out->no_subscription_ids = !p->subscription_id_available;
-    out->no_shared = !p->shared_available;
-    out->maximum_packet_size = p->maximum_packet_size;
-    out->topic_alias_maximum = p->topic_alias_maximum;
-    out->assigned_id = p->assigned_id;
-    out->reason_string = p->reason_string;
-    out->auth_method = p->auth_method;
-    out->auth_data = p->auth_data;
-    out->server_reference = p->server_reference;
-    out->response_info = p->response_info;
+    out->server_keep_alive_s = (uint16_t)midge_props_number(p, PROP_SERVER_KEEP_ALIVE);
+    out->receive_maximum = (uint16_t)midge_props_number(p, PROP_RECEIVE_MAXIMUM);
+    out->maximum_qos = (uint8_t)midge_props_number(p, PROP_MAXIMUM_QOS);
+    out->no_retain = !midge_props_number(p, PROP_RETAIN_AVAILABLE);
+    out->no_wildcards = !midge_props_number(p, PROP_WILDCARD_AVAILABLE);
+    out->no_subscription_ids = !midge_props_number(p, PROP_SUBSCRIPTION_ID_AVAILABLE);
+    out->no_shared = !midge_props_number(p, PROP_SHARED_AVAILABLE);
+    out->maximum_packet_size = midge_props_number(p, PROP_MAXIMUM_PACKET_SIZE);
+    out->topic_alias_maximum = (uint16_t)midge_props_number(p, PROP_TOPIC_ALIAS_MAXIMUM);
+    out->assigned_id = midge_props_text(p, PROP_ASSIGNED_ID);
+    out->reason_string = midge_props_text(p, PROP_REASON_STRING);
+    out->auth_method = midge_props_text(p, PROP_AUTH_METHOD);
+    out->auth_data = midge_props_text(p, PROP_AUTH_DATA);
+    out->server_reference = midge_props_text(p, PROP_SERVER_REFERENCE);
+    out->response_info = midge_props_text(p, PROP_RESPONSE_INFO);
 }
 
 enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version, struct midge_connack *out,
@@ -188,7 +184,7 @@ enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,
     struct midge_rd r;
     midge_rd_init(&r, body);
     *out = (struct midge_connack){ .version = version };
-    midge_props_default(props);
+    *props = (struct midge_props){ 0 };
     uint8_t flags = midge_rd_u8(&r);
     enum midge_reason rc = MIDGE_RC_SUCCESS;
     if (MIDGE_V5 && version == MIDGE_V50 && body.len != 2) {

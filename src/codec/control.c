@@ -12,7 +12,7 @@ static enum midge_reason check(enum midge_packet type, bool from_client, const s
 {
     if (!midge_reason_lawful(p->reason, where_lawful(type, from_client)))
         return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.14.2-1] [MQTT-3.15.2-1] */
-    if (type == PK_AUTH && !p->props.auth_method.data)
+    if (type == PK_AUTH && !midge_props_has(&p->props, PROP_AUTH_METHOD))
         return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.15-nomethod] */
     if (!from_client && midge_props_has(&p->props, PROP_SESSION_EXPIRY))
         return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-3.14.2-2] */
@@ -25,7 +25,7 @@ enum midge_reason midge_decode_control(enum midge_packet type, struct midge_slic
     struct midge_rd r;
     midge_rd_init(&r, body);
     out->reason = MIDGE_RC_SUCCESS; /* also when it is left out [U5-3.14.2.1-default] */
-    midge_props_default(&out->props);
+    out->props = (struct midge_props){ 0 };
     if (!MIDGE_V5 || version != MIDGE_V50)
         return type == PK_DISCONNECT && body.len == 0 ? MIDGE_RC_SUCCESS : MIDGE_RC_MALFORMED;
 

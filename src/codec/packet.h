@@ -28,7 +28,7 @@ struct midge_connect {
     uint16_t keepalive_s;
     uint32_t session_expiry_s; /* 5.0: the property; 3.x: clean session ? 0 : UINT32_MAX */
     struct midge_slice client_id, will_topic, will_payload, username, password;
-    struct midge_props props;      /* 3.x: defaults, with request_problem 0 */
+    struct midge_props props;      /* 3.x: all absent, as will_props */
     struct midge_props will_props;
 };
 
@@ -72,6 +72,8 @@ struct midge_publish {
 };
 /* At least one character and no wildcard [MQTT-4.7.3-1] [MQTT-4.7.0-1]: of wills and responses too. */
 bool midge_topic_name_ok(struct midge_slice topic);
+/* The Response Topic, if there is one, is such a name [MQTT-3.3.2-14]. */
+bool midge_response_topic_ok(const struct midge_props *p);
 
 /* Checks the topic for wildcards [MQTT-3.3.2-2] (MIDGE_RC_TOPIC_NAME_INVALID), the response topic too. */
 MIDGE_MUST_USE enum midge_reason midge_decode_publish(uint8_t first, struct midge_slice body, uint8_t version,

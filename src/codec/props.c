@@ -4,8 +4,6 @@
 #include "base/slice.h"
 #include "base/utf8.h"
 
-#include <stddef.h>
-
 /* What follows the identifier. */
 enum type { NONE, BYTE, U16, U32, VARINT, BINARY, STRING, PAIR };
 
@@ -16,12 +14,9 @@ enum type { NONE, BYTE, U16, U32, VARINT, BINARY, STRING, PAIR };
 struct rule {
     uint16_t where; /* MIDGE_IN of the packets that may carry it */
     uint8_t kind;   /* type and flags */
-    uint8_t at;     /* offset of its value in struct midge_props */
+    int8_t absent;  /* the number that an absent one stands for; -1: 65535 */
 };
 
-_Static_assert(sizeof(struct midge_props) <= UINT8_MAX, "an offset fits one byte");
-
-#define AT(member) offsetof(struct midge_props, member)
 #define IN(type) MIDGE_IN(PK_##type)
 #define IN_MESSAGE (IN(PUBLISH) | MIDGE_IN_WILL)
 #define IN_HELLO (IN(CONNECT) | IN(CONNACK))
@@ -33,47 +28,34 @@ _Static_assert(sizeof(struct midge_props) <= UINT8_MAX, "an offset fits one byte
 /* MQTT 5.0 table 2-4, line by line. All its bytes are 0 or 1.
  * What is forwarded: [MQTT-3.3.2-4] [MQTT-3.3.2-15] [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-20] */
 static const struct rule rules[] = {
-    [PROP_PAYLOAD_FORMAT] = { IN_MESSAGE, BYTE | FORWARD, AT(payload_format) },
-    [PROP_MESSAGE_EXPIRY] = { IN_MESSAGE, U32, AT(message_expiry_s) },
-    [PROP_CONTENT_TYPE] = { IN_MESSAGE, STRING | FORWARD, AT(content_type) },
-    [PROP_RESPONSE_TOPIC] = { IN_MESSAGE, STRING | FORWARD, AT(response_topic) },
-    [PROP_CORRELATION_DATA] = { IN_MESSAGE, BINARY | FORWARD, AT(correlation_data) },
-    [PROP_SUBSCRIPTION_ID] = { IN(PUBLISH) | IN(SUBSCRIBE), VARINT | NONZERO, AT(subscription_id) },
-    [PROP_SESSION_EXPIRY] = { IN_HELLO | IN(DISCONNECT), U32, AT(session_expiry_s) },
-    [PROP_ASSIGNED_ID] = { IN(CONNACK), STRING, AT(assigned_id) },
-    [PROP_SERVER_KEEP_ALIVE] = { IN(CONNACK), U16, AT(server_keep_alive_s) },
-    [PROP_AUTH_METHOD] = { IN_HELLO | IN(AUTH), STRING, AT(auth_method) },
-    [PROP_AUTH_DATA] = { IN_HELLO | IN(AUTH), BINARY, AT(auth_data) },
-    [PROP_REQUEST_PROBLEM] = { IN(CONNECT), BYTE, AT(request_problem) },
-    [PROP_WILL_DELAY] = { MIDGE_IN_WILL, U32, AT(will_delay_s) },
-    [PROP_REQUEST_RESPONSE] = { IN(CONNECT), BYTE, AT(request_response) },
-    [PROP_RESPONSE_INFO] = { IN(CONNACK), STRING, AT(response_info) },
-    [PROP_SERVER_REFERENCE] = { IN(CONNACK) | IN(DISCONNECT), STRING, AT(server_reference) },
-    [PROP_REASON_STRING] = { IN_ANSWER, STRING, AT(reason_string) },
-    [PROP_RECEIVE_MAXIMUM] = { IN_HELLO, U16 | NONZERO, AT(receive_maximum) },
-    [PROP_TOPIC_ALIAS_MAXIMUM] = { IN_HELLO, U16, AT(topic_alias_maximum) },
-    [PROP_TOPIC_ALIAS] = { IN(PUBLISH), U16 | NONZERO, AT(topic_alias) },
-    [PROP_MAXIMUM_QOS] = { IN(CONNACK), BYTE, AT(maximum_qos) },
-    [PROP_RETAIN_AVAILABLE] = { IN(CONNACK), BYTE, AT(retain_available) },
-    [PROP_USER] = { IN_ALL, PAIR | FORWARD, AT(user_count) },
-    [PROP_MAXIMUM_PACKET_SIZE] = { IN_HELLO, U32 | NONZERO, AT(maximum_packet_size) },
-    [PROP_WILDCARD_AVAILABLE] = { IN(CONNACK), BYTE, AT(wildcard_available) },
-    [PROP_SUBSCRIPTION_ID_AVAILABLE] = { IN(CONNACK), BYTE, AT(subscription_id_available) },
-    [PROP_SHARED_AVAILABLE] = { IN(CONNACK), BYTE, AT(shared_available) },
+    [PROP_PAYLOAD_FORMAT] = { IN_MESSAGE, BYTE | FORWARD, 0 },
+    [PROP_MESSAGE_EXPIRY] = { IN_MESSAGE, U32, 0 },
+    [PROP_CONTENT_TYPE] = { IN_MESSAGE, STRING | FORWARD, 0 },
+    [PROP_RESPONSE_TOPIC] = { IN_MESSAGE, STRING | FORWARD, 0 },
+    [PROP_CORRELATION_DATA] = { IN_MESSAGE, BINARY | FORWARD, 0 },
+    [PROP_SUBSCRIPTION_ID] = { IN(PUBLISH) | IN(SUBSCRIBE), VARINT | NONZERO, 0 },
+    [PROP_SESSION_EXPIRY] = { IN_HELLO | IN(DISCONNECT), U32, 0 },
+    [PROP_ASSIGNED_ID] = { IN(CONNACK), STRING, 0 },
+    [PROP_SERVER_KEEP_ALIVE] = { IN(CONNACK), U16, 0 },
+    [PROP_AUTH_METHOD] = { IN_HELLO | IN(AUTH), STRING, 0 },
+    [PROP_AUTH_DATA] = { IN_HELLO | IN(AUTH), BINARY, 0 },
+    [PROP_REQUEST_PROBLEM] = { IN(CONNECT), BYTE, 1 },
+    [PROP_WILL_DELAY] = { MIDGE_IN_WILL, U32, 0 },
+    [PROP_REQUEST_RESPONSE] = { IN(CONNECT), BYTE, 0 },
+    [PROP_RESPONSE_INFO] = { IN(CONNACK), STRING, 0 },
+    [PROP_SERVER_REFERENCE] = { IN(CONNACK) | IN(DISCONNECT), STRING, 0 },
+    [PROP_REASON_STRING] = { IN_ANSWER, STRING, 0 },
+    [PROP_RECEIVE_MAXIMUM] = { IN_HELLO, U16 | NONZERO, -1 },
+    [PROP_TOPIC_ALIAS_MAXIMUM] = { IN_HELLO, U16, 0 },
+    [PROP_TOPIC_ALIAS] = { IN(PUBLISH), U16 | NONZERO, 0 },
+    [PROP_MAXIMUM_QOS] = { IN(CONNACK), BYTE, 2 },
+    [PROP_RETAIN_AVAILABLE] = { IN(CONNACK), BYTE, 1 },
+    [PROP_USER] = { IN_ALL, PAIR | FORWARD, 0 },
+    [PROP_MAXIMUM_PACKET_SIZE] = { IN_HELLO, U32 | NONZERO, 0 },
+    [PROP_WILDCARD_AVAILABLE] = { IN(CONNACK), BYTE, 1 },
+    [PROP_SUBSCRIPTION_ID_AVAILABLE] = { IN(CONNACK), BYTE, 1 },
+    [PROP_SHARED_AVAILABLE] = { IN(CONNACK), BYTE, 1 },
 };
-
-void midge_props_default(struct midge_props *p)
-{
-    *p = (struct midge_props){
-        .receive_maximum = UINT16_MAX,
-        .request_problem = 1,
-        .maximum_qos = 2,
-        .retain_available = 1,
-        .wildcard_available = 1,
-        .subscription_id_available = 1,
-        .shared_available = 1,
-    };
-}
 
 /* Reads an identifier and its value, of whatever type; texts are not yet checked. */
 static const struct rule *read_property(struct midge_rd *r, struct midge_property *out)
@@ -135,28 +117,11 @@ static enum midge_reason check(const struct rule *rule, const struct midge_prope
     return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.1.2.11.3-zero] [U5-3.1.2.11.4-zero] [U5-3.3.2.3.8-zero] */
 }
 
-static void store(struct midge_props *p, const struct rule *rule, const struct midge_property *v)
+static void note(struct midge_props *p, uint8_t id)
 {
-    void *at = (char *)p + rule->at;
-    p->present |= (uint64_t)1 << v->id;
-    switch (rule->kind & TYPE) {
-    case BYTE:
-        *(uint8_t *)at = (uint8_t)v->number;
-        break;
-    case U16:
-        *(uint16_t *)at = (uint16_t)v->number;
-        break;
-    case PAIR:
-        if (p->user_count < UINT16_MAX)
-            p->user_count++;
-        break;
-    case BINARY:
-    case STRING:
-        *(struct midge_slice *)at = v->value;
-        break;
-    default: /* U32, VARINT */
-        *(uint32_t *)at = v->number;
-    }
+    p->present[id / 8] |= (uint8_t)(1u << id % 8);
+    if (id == PROP_USER && p->user_count < UINT16_MAX)
+        p->user_count++;
 }
 
 static enum midge_reason read_section(struct midge_slice section, unsigned where, struct midge_props *out)
@@ -171,16 +136,16 @@ static enum midge_reason read_section(struct midge_slice section, unsigned where
         enum midge_reason rc = check(rule, &v, where, out);
         if (rc != MIDGE_RC_SUCCESS)
             return rc;
-        store(out, rule, &v);
+        note(out, v.id);
     }
-    if (out->auth_data.data && !out->auth_method.data)
+    if (midge_props_has(out, PROP_AUTH_DATA) && !midge_props_has(out, PROP_AUTH_METHOD))
         return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.1.2.11.10-nomethod] */
     return MIDGE_RC_SUCCESS;
 }
 
 enum midge_reason midge_props_read(struct midge_rd *r, unsigned where, struct midge_props *out)
 {
-    midge_props_default(out);
+    *out = (struct midge_props){ 0 };
     uint32_t len = midge_rd_varint(r);
     out->section = midge_rd_bytes(r, len);
     if (!midge_rd_ok(r))
@@ -197,6 +162,29 @@ bool midge_props_next(struct midge_slice section, uint32_t *at, struct midge_pro
     read_property(&r, out);
     *at = section.len - midge_rd_left(&r);
     return midge_rd_ok(&r);
+}
+
+/* The first property of this id; false = there is none. */
+static bool find(const struct midge_props *p, enum midge_prop_id id, struct midge_property *out)
+{
+    uint32_t at = 0;
+    if (!midge_props_has(p, id))
+        return false;
+    while (midge_props_next(p->section, &at, out) && out->id != id) {
+    }
+    return true;
+}
+
+uint32_t midge_props_number(const struct midge_props *p, enum midge_prop_id id)
+{
+    struct midge_property v;
+    return find(p, id, &v) ? v.number : (uint16_t)rules[id].absent; /* -1 becomes 65535 */
+}
+
+struct midge_slice midge_props_text(const struct midge_props *p, enum midge_prop_id id)
+{
+    struct midge_property v;
+    return find(p, id, &v) ? v.value : (struct midge_slice){ 0 };
 }
 
 void midge_props_forward(struct midge_slice section, struct midge_wr *w)

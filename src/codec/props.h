@@ -21,29 +21,24 @@ enum midge_prop_id {
 #define MIDGE_IN(type) (1u << (type))
 #define MIDGE_IN_WILL MIDGE_IN(PK_RESERVED)
 
-/* A property section, read. Absent properties have the value the standard gives them (receive_maximum 65535,
- * request_problem 1, maximum_qos 2, *_available 1, else 0 or an empty slice with data NULL). `has` tells whether
- * one was there. Slices into the packet. */
+/* A property section that was read and found lawful; values are looked up in it when they are asked for. All zero
+ * is an absent section. */
 struct midge_props {
-    uint64_t present;            /* bit per property id */
-    struct midge_slice section;  /* all properties as they came, without the length */
-    struct midge_slice content_type, response_topic, correlation_data, assigned_id, auth_method, auth_data,
-        response_info, server_reference, reason_string;
-    uint32_t message_expiry_s, session_expiry_s, will_delay_s, maximum_packet_size;
-    uint32_t subscription_id;    /* the last one; a PUBLISH may carry several */
-    uint16_t server_keep_alive_s, receive_maximum, topic_alias_maximum, topic_alias;
-    uint16_t user_count;         /* User Properties seen */
-    uint8_t payload_format, request_problem, request_response, maximum_qos, retain_available, wildcard_available,
-        subscription_id_available, shared_available;
+    struct midge_slice section; /* all properties as they came, without the length; into the packet */
+    uint8_t present[6];         /* bit per property id */
+    uint16_t user_count;        /* User Properties seen */
 };
 
 static inline bool midge_props_has(const struct midge_props *p, enum midge_prop_id id)
 {
-    return (p->present >> id & 1u) != 0;
+    return (p->present[id / 8] >> id % 8 & 1u) != 0;
 }
 
-/* What an absent section means. */
-void midge_props_default(struct midge_props *p);
+/* The value of a number; of an absent one the value that the standard gives it (Receive Maximum 65535, Maximum QoS 2,
+ * Request Problem Information and what is "available" 1, else 0). Of those that may repeat, the first. */
+uint32_t midge_props_number(const struct midge_props *p, enum midge_prop_id id);
+/* The value of a string or binary property, into the packet; data NULL = absent. */
+struct midge_slice midge_props_text(const struct midge_props *p, enum midge_prop_id id);
 
 /* Reads length and section. where: MIDGE_IN(packet type) or MIDGE_IN_WILL.
  * MIDGE_RC_MALFORMED: unknown or misplaced property, wrong type, bad string, section longer than the packet.

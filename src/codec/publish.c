@@ -11,16 +11,22 @@ bool midge_topic_name_ok(struct midge_slice topic)
     return topic.len > 0 && !memchr(topic.data, '+', topic.len) && !memchr(topic.data, '#', topic.len);
 }
 
+bool midge_response_topic_ok(const struct midge_props *p)
+{
+    return !MIDGE_V5 || !midge_props_has(p, PROP_RESPONSE_TOPIC) ||
+           midge_topic_name_ok(midge_props_text(p, PROP_RESPONSE_TOPIC));
+}
+
 /* What a PUBLISH of sound form may still break. */
 static enum midge_reason check(const struct midge_publish *p)
 {
     if (p->qos > 0 && p->pid == 0)
         return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-2.2.1-3] [MQTT311-2.3.1-1] */
-    if (p->topic.len == 0 && p->props.topic_alias == 0)
+    if (p->topic.len == 0 && !(MIDGE_V5 && midge_props_has(&p->props, PROP_TOPIC_ALIAS)))
         return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.3.2.1-empty] [MQTT311-4.7.3-1] */
     if (p->topic.len > 0 && !midge_topic_name_ok(p->topic))
         return MIDGE_RC_TOPIC_NAME_INVALID; /* [MQTT-3.3.2-2] [MQTT311-3.3.2-2] */
-    if (p->props.response_topic.data && !midge_topic_name_ok(p->props.response_topic))
+    if (!midge_response_topic_ok(&p->props))
         return MIDGE_RC_TOPIC_NAME_INVALID; /* [MQTT-3.3.2-14] */
     return MIDGE_RC_SUCCESS;
 }
@@ -42,7 +48,7 @@ enum midge_reason midge_decode_publish(uint8_t first, struct midge_slice body, u
     if (MIDGE_V5 && version == MIDGE_V50)
         rc = midge_props_read(&r, MIDGE_IN(PK_PUBLISH), &out->props);
     else
-        midge_props_default(&out->props);
+        out->props = (struct midge_props){ 0 };
     out->payload = midge_rd_rest(&r);
     if (!midge_rd_ok(&r))
         return MIDGE_RC_MALFORMED;

@@ -66,7 +66,7 @@ enum midge_reason midge_decode_subscribe(enum midge_packet type, struct midge_sl
     if (MIDGE_V5 && version == MIDGE_V50)
         rc = midge_props_read(&r, MIDGE_IN(type), &out->props);
     else
-        midge_props_default(&out->props);
+        out->props = (struct midge_props){ 0 };
     if (!midge_rd_ok(&r))
         return MIDGE_RC_MALFORMED;
     if (rc != MIDGE_RC_SUCCESS)
@@ -187,7 +187,7 @@ enum midge_reason midge_decode_suback(enum midge_packet type, struct midge_slice
     if (MIDGE_V5 && version == MIDGE_V50)
         rc = midge_props_read(&r, MIDGE_IN(type), &out->props);
     else
-        midge_props_default(&out->props);
+        out->props = (struct midge_props){ 0 };
     out->codes = midge_rd_rest(&r);
     if (!midge_rd_ok(&r))
         return MIDGE_RC_MALFORMED;

@@ -1,4 +1,4 @@
-/* embed.c - a program with brokers inside it. Each scenario checks itself: status 0, or a line that says what failed. */
+/* embed.c - a program with brokers inside it. Each scenario checks itself: status 0, or what failed. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

@@ -99,7 +99,7 @@ def broker():
 
 @pytest.fixture
 def start_broker():
-    """start_broker(ARGS...): brokers that one test has for itself; those that still run are ended in order."""
+    """start_broker(ARGS...): a broker that one test has for itself; it is ended in order."""
     started = []
 
     def start(*args, **where):

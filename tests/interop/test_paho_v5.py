@@ -11,7 +11,7 @@ NEVER = 0xFFFFFFFF
 
 @pytest.fixture
 def client(broker, name):
-    """client("a"): a connected 5.0 client whose id is the test's name and "a"; keywords are CONNECT properties too."""
+    """client("a"): a connected client whose id is the test's name and "a"; keywords may be CONNECT properties."""
     made = []
 
     def make(suffix, connect=True, **how):

@@ -5,6 +5,13 @@
 #include <stdarg.h>
 
 static jmp_buf test_end;
+static enum outcome how; /* it ended there */
+
+static _Noreturn void leave_as(enum outcome outcome)
+{
+    how = outcome;
+    longjmp(test_end, 1);
+}
 
 void print_hex(FILE *out, const char *label, const void *bytes, size_t n)
 {
@@ -16,15 +23,13 @@ void print_hex(FILE *out, const char *label, const void *bytes, size_t n)
     fprintf(out, shown < n ? " ... (%zu bytes)\n" : "\n", n);
 }
 
+/* Where memory was refused on purpose a test may find that something is missing: that is no failure. */
 static void fail_begin(struct place at)
 {
+    if (run_mode.refuse)
+        leave_as(FAILED);
     fflush(stdout);
     fprintf(stderr, "%s:%d: ", at.file, at.line);
-}
-
-static _Noreturn void fail_end(void)
-{
-    longjmp(test_end, 1);
 }
 
 void fail_at(struct place at, const char *format, ...)
@@ -35,7 +40,7 @@ void fail_at(struct place at, const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
-    fail_end();
+    leave_as(FAILED);
 }
 
 _Noreturn void fail_bytes(struct place at, const char *what, const void *got, size_t got_len,
@@ -46,7 +51,7 @@ _Noreturn void fail_bytes(struct place at, const char *what, const void *got, si
     print_hex(stderr, "    got ", got, got_len);
     if (want)
         print_hex(stderr, "    want", want, want_len);
-    fail_end();
+    leave_as(FAILED);
 }
 
 void check_equal_at(struct place at, const char *what, unsigned long long got, unsigned long long want)
@@ -67,10 +72,28 @@ void check_bytes_at(struct place at, const void *got, size_t got_len, const void
         fail_bytes(at, "other bytes than expected", got, got_len, want, want_len);
 }
 
-bool passes(void (*body)(const struct test *t), const struct test *t)
+_Noreturn void broken(const char *format, ...)
+{
+    va_list args;
+    fflush(stdout);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    leave_as(BROKEN);
+}
+
+_Noreturn void broken_packet(const char *rule, const void *bytes, size_t n)
+{
+    fflush(stdout);
+    print_hex(stderr, "    sent", bytes, n);
+    broken("%s", rule);
+}
+
+enum outcome outcome_of(void (*body)(const struct test *t), const struct test *t)
 {
     if (setjmp(test_end) != 0)
-        return false;
+        return how;
     body(t);
-    return true;
+    return PASSED;
 }

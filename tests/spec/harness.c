@@ -58,7 +58,7 @@ static void check_packets(struct peer *p)
         const struct rules *before = p->rules.greeted ? NULL : rules_before(p);
         const char *wrong = rules_check(&p->rules, before, p->in.at + p->checked, size, &a.packet);
         if (wrong)
-            fail_bytes(HERE, wrong, p->in.at + p->checked, size, NULL, 0);
+            broken_packet(wrong, p->in.at + p->checked, size);
         put(&p->arrived, &a, sizeof a);
         p->checked += size;
     }
@@ -71,13 +71,13 @@ static void pull(struct peer *p)
     size_t n;
     while ((n = midge_pull(p->conn, out, room, now)) > 0) {
         if (n > room)
-            fail_at(HERE, "midge_pull wrote %zu bytes into a room of %zu", n, room);
+            broken("midge_pull wrote %zu bytes into a room of %zu", n, room);
         trace(p, "<-", out, n);
         put(&p->in, out, n);
     }
     check_packets(p);
     if (midge_status(p->conn) & MIDGE_STATUS_PULL)
-        fail_at(HERE, "MIDGE_STATUS_PULL, but midge_pull has nothing");
+        broken("MIDGE_STATUS_PULL, but midge_pull has nothing");
 }
 
 static void lose(struct peer *p)
@@ -95,8 +95,7 @@ static void serve(struct peer *p)
         return;
     trace(p, "closed by the broker", "", 0);
     if (!p->was_held && p->checked != p->in.len)
-        fail_bytes(HERE, "closed in the middle of a packet", p->in.at + p->checked, p->in.len - p->checked,
-                   NULL, 0);
+        broken_packet("closed in the middle of a packet", p->in.at + p->checked, p->in.len - p->checked);
     p->closed = true;
     lose(p);
 }
@@ -143,7 +142,7 @@ static void serve_ready(void)
     while ((c = midge_ready(broker, now)) != NULL) {
         serve(midge_conn_user(c));
         if (++rounds > 1000000)
-            fail_at(HERE, "midge_ready never ends");
+            broken("midge_ready never ends");
     }
 }
 
@@ -156,17 +155,17 @@ static void check_broker(void)
     midge_get_stats(broker, &s);
     checks_to_skip = s.sessions / 64;
     if (s.memory_used != memory_used())
-        fail_at(HERE, "the broker counts %zu bytes, the allocator %zu", s.memory_used, memory_used());
+        broken("the broker counts %zu bytes, the allocator %zu", s.memory_used, memory_used());
     if (s.memory_used > limits.memory_bytes)
-        fail_at(HERE, "%zu bytes used, %zu allowed", s.memory_used, limits.memory_bytes);
+        broken("%zu bytes used, %zu allowed", s.memory_used, limits.memory_bytes);
     for (unsigned qos = 0; MIDGE_BOOKS && qos < 3; qos++) {
         const struct midge_books *b = &s.books[qos];
         uint64_t gone = b->acknowledged + b->expired + b->ended + b->queued + b->inflight;
         for (unsigned i = 0; i < MIDGE_DROP_REASONS; i++)
             gone += b->dropped[i];
         if (gone != b->enqueued)
-            fail_at(HERE, "books of QoS %u do not close: %llu enqueued, %llu accounted for", qos,
-                    (unsigned long long)b->enqueued, (unsigned long long)gone);
+            broken("books of QoS %u do not close: %llu enqueued, %llu accounted for", qos,
+                   (unsigned long long)b->enqueued, (unsigned long long)gone);
     }
 }
 
@@ -197,7 +196,7 @@ void advance(midge_ms ms)
     for (midge_ms due; (due = midge_deadline(broker)) <= end;) {
         still = due > now ? 0 : still + 1;
         if (still > 10000)
-            fail_at(HERE, "the deadline stands still");
+            broken("the deadline stands still");
         now = due > now ? due : now;
         midge_tick(broker, now);
         settle();
@@ -329,8 +328,10 @@ void read_all(struct peer *p)
     p->read = p->in.len;
 }
 
-struct midge_conn *conn_of(const struct peer *p)
+struct midge_conn *conn_of_at(struct place at, const struct peer *p)
 {
+    if (!p->conn)
+        fail_at(at, "the connection is gone");
     return p->conn;
 }
 
@@ -397,9 +398,9 @@ static void check_ends(void)
 }
 
 /* Everything is given back, and counted while it is. */
-static void end(void)
+static void end(const struct test *t)
 {
-    check_ends();
+    (void)t;
     for (struct peer *p = peers; p; p = p->next)
         drop(p);
     if (!broker)
@@ -411,23 +412,26 @@ static void end(void)
     midge_free(broker);
     broker = NULL;
     if (memory_used())
-        fail_at(HERE, "%zu bytes were not given back by midge_free", memory_used());
+        broken("%zu bytes were not given back by midge_free", memory_used());
 }
 
 static void run(const struct test *t)
 {
     t->run();
-    end();
+    check_ends();
 }
 
 bool run_test(const struct test *t)
 {
     begin();
-    const bool passed = passes(run, t);
-    if (!passed)
+    count_memory_anew();
+    enum outcome outcome = outcome_of(run, t);
+    if (outcome == PASSED || (outcome == FAILED && run_mode.refuse))
+        outcome = outcome_of(end, t);
+    if (outcome != PASSED)
         fprintf(stderr, "    in %s (%s)\n", t->name, t->file);
     forget_memory();
-    return passed;
+    return outcome == PASSED;
 }
 
 size_t run_input_bytes(void)

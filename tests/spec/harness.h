@@ -278,7 +278,9 @@ bool is_closed(const struct peer *p);
 bool is_paused(const struct peer *p);
 size_t unread(const struct peer *p); /* bytes that came and were not expected yet */
 void read_all(struct peer *p);       /* forgets them */
-struct midge_conn *conn_of(const struct peer *p);
+/* The test fails if there is none any more. */
+struct midge_conn *conn_of_at(struct place at, const struct peer *p);
+#define conn_of(p) conn_of_at(HERE, p)
 
 /* ---- whole conversations ------------------------------------------------------------------------------- */
 

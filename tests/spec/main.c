@@ -1,10 +1,12 @@
 /* main.c - runs the specification tests.
  *
- *     spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--trace]
+ *     spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--refuse] [--trace]
  *
  * --feed N   midge_recv gets at most N bytes at once
  * --pull N   midge_pull gets room for N bytes
- * --cut      each test that sends fewer than 300 bytes is run again for each place where that can be cut in two
+ * --cut      each test that sends fewer than 300 bytes is run again for each place where they can be cut
+ * --refuse   each test that asks for fewer than 1000 blocks of memory is run again for each of them, which is
+ *            refused: the test may miss something then, but no rule may be broken
  * --trace    prints all bytes
  */
 #include "run.h"
@@ -12,17 +14,19 @@
 #include <stdlib.h>
 
 #define CUT_BELOW 300
+#define REFUSE_BELOW 1000
 
 static struct {
     const char *filter;
-    bool list, cut;
+    bool list, cut, refuse;
 } options;
 
 static int usage(const char *wrong)
 {
-    fprintf(stderr,
-            "spec: %s\nusage: spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--trace]\n",
-            wrong);
+    fprintf(
+        stderr,
+        "spec: %s\nusage: spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--refuse] [--trace]\n",
+        wrong);
     return 2;
 }
 
@@ -37,6 +41,8 @@ static int read_options(char **arg)
             options.list = true;
         else if (strcmp(*arg, "--cut") == 0)
             options.cut = true;
+        else if (strcmp(*arg, "--refuse") == 0)
+            options.refuse = true;
         else if (strcmp(*arg, "--trace") == 0)
             run_mode.trace = true;
         else if (strcmp(*arg, "--filter") == 0)
@@ -65,6 +71,20 @@ static bool run_cut(const struct test *t)
     return true;
 }
 
+static bool run_refused(const struct test *t)
+{
+    const size_t n = run_blocks();
+    for (run_mode.refuse = 1; n < REFUSE_BELOW && run_mode.refuse <= n; run_mode.refuse++) {
+        if (!run_test(t)) {
+            fprintf(stderr, "    with block %zu of %zu refused\n", run_mode.refuse, n);
+            run_mode.refuse = 0;
+            return false;
+        }
+    }
+    run_mode.refuse = 0;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     unsigned passed = 0, failed = 0;
@@ -78,7 +98,7 @@ int main(int argc, char **argv)
             printf("%s\n", t->name);
             continue;
         }
-        if (run_test(t) && (!options.cut || run_cut(t)))
+        if (run_test(t) && (!options.cut || run_cut(t)) && (!options.refuse || run_refused(t)))
             passed++;
         else
             failed++;

@@ -55,6 +55,7 @@ struct block {
 };
 static struct block *blocks;
 static size_t blocks_used;
+static size_t asked; /* how many blocks were asked for */
 
 static void link_block(struct block *b, size_t n)
 {
@@ -79,19 +80,24 @@ static struct block *block_of(void *p, size_t n)
 {
     struct block *b = (struct block *)(void *)((char *)p - offsetof(struct block, bytes));
     if (b->size != n)
-        fail_at(HERE, "a block of %zu bytes is given back as %zu", b->size, n);
+        broken("a block of %zu bytes is given back as %zu", b->size, n);
     return b;
+}
+
+static void *new_block(size_t n)
+{
+    struct block *b = malloc(sizeof *b + n);
+    if (!b)
+        abort();
+    memset(b->bytes, 0xA5, n); /* who reads before writing shall notice */
+    link_block(b, n);
+    return b->bytes;
 }
 
 static void *take(void *user, size_t n)
 {
     (void)user;
-    struct block *b = malloc(sizeof *b + n);
-    if (!b)
-        return NULL;
-    memset(b->bytes, 0xA5, n); /* who reads before writing shall notice */
-    link_block(b, n);
-    return b->bytes;
+    return ++asked == run_mode.refuse ? NULL : new_block(n);
 }
 
 static void give(void *user, void *p, size_t n)
@@ -102,17 +108,28 @@ static void give(void *user, void *p, size_t n)
     free(b);
 }
 
+/* Always moves; never refuses to make smaller. */
 static void *change(void *user, void *p, size_t old, size_t n)
 {
-    void *bigger = take(user, n);
-    if (!bigger)
+    void *moved = n > old ? take(user, n) : new_block(n);
+    if (!moved)
         return NULL;
-    memcpy(bigger, p, old < n ? old : n);
+    memcpy(moved, p, old < n ? old : n);
     give(user, p, old);
-    return bigger;
+    return moved;
 }
 
 const struct midge_memory counted_memory = { .alloc = take, .free = give, .resize = change };
+
+void count_memory_anew(void)
+{
+    asked = 0;
+}
+
+size_t run_blocks(void)
+{
+    return asked;
+}
 
 size_t memory_used(void)
 {

@@ -1,12 +1,13 @@
-/* more.c - what the tests of publishing share: sessions that stay, refusals that may differ, books that must close. */
+/* more.c - what the tests of publishing share: sessions that stay, refusals, books that must close. */
 #include "more.h"
 
 struct peer *stay5_at(struct place at, const char *id, uint16_t receive_maximum)
 {
-    return connect_at(at, &(struct c_connect){ .version = 5,
-                                               .client_id = id,
-                                               .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 3600),
-                                                              prop_num(PROP_RECEIVE_MAXIMUM, receive_maximum)) });
+    return connect_at(at,
+                      &(struct c_connect){ .version = 5,
+                                           .client_id = id,
+                                           .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 3600),
+                                                          prop_num(PROP_RECEIVE_MAXIMUM, receive_maximum)) });
 }
 
 struct peer *connect_version_at(struct place at, uint8_t version, const char *id)
@@ -73,7 +74,8 @@ static bool allow(void *user, const struct midge_who *who, enum midge_access wha
     (void)user;
     (void)who;
     struct midge_slice no = slice(denied.topic ? denied.topic : "");
-    return !(denied.topic && what == denied.what && topic.len == no.len && memcmp(topic.data, no.data, no.len) == 0);
+    return !(denied.topic && what == denied.what && topic.len == no.len &&
+             memcmp(topic.data, no.data, no.len) == 0);
 }
 
 void deny(enum midge_access what, const char *topic)

@@ -1,4 +1,4 @@
-/* more.h - what the tests of publishing share: sessions that stay, refusals that may differ, books that must close. */
+/* more.h - what the tests of publishing share: sessions that stay, refusals, books that must close. */
 #ifndef MIDGE_SPEC_MORE_H
 #define MIDGE_SPEC_MORE_H
 
@@ -8,12 +8,12 @@
 #define stay5(id) stay5_at(HERE, id, 65535)
 #define stay5_window(id, receive_maximum) stay5_at(HERE, id, receive_maximum)
 struct peer *stay5_at(struct place at, const char *id, uint16_t receive_maximum);
-#define stay311(id)                                                                                                    \
+#define stay311(id)                                                                                          \
     connect_at(HERE, &(struct c_connect){ .version = 4, .client_id = id, .clean_start = false })
 
 /* 5.0, Clean Start, with these CONNECT properties. */
-#define connect5_with(id, ...)                                                                                         \
-    connect_at(HERE, &(struct c_connect){                                                                              \
+#define connect5_with(id, ...)                                                                               \
+    connect_at(HERE, &(struct c_connect){                                                                    \
                          .version = 5, .client_id = id, .clean_start = true, .props = PROPS(__VA_ARGS__) })
 
 /* Version 4 or 5 for tests that are the same in both. */
@@ -24,7 +24,7 @@ struct peer *connect_version_at(struct place at, uint8_t version, const char *id
 void expect_taken_at(struct place at, struct peer *p, enum packet_type type, uint16_t pid);
 #define expect_taken(p, type, pid) expect_taken_at(HERE, p, type, pid)
 
-/* enqueued = acknowledged + expired + dropped + ended + queued + inflight, for each QoS, of all and of one session. */
+/* enqueued = acknowledged + expired + dropped + ended + queued + inflight, for each QoS. */
 void check_books_at(struct place at, const struct midge_books books[3]);
 #define check_books(books) check_books_at(HERE, books)
 #define check_all_books() check_books_at(HERE, stats().books)

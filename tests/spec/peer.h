@@ -28,13 +28,18 @@ struct peer {
 
 /* fail.c */
 void print_hex(FILE *out, const char *label, const void *bytes, size_t n);
-_Noreturn void fail_bytes(struct place at, const char *what, const void *got, size_t got_len, const void *want,
-                          size_t want_len);
-/* Runs `body`; false if an assertion ended it, which was printed. */
-bool passes(void (*body)(const struct test *t), const struct test *t);
+_Noreturn void fail_bytes(struct place at, const char *what, const void *got, size_t got_len,
+                          const void *want, size_t want_len);
+/* What holds in every test does not hold. */
+_Noreturn void broken(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void broken_packet(const char *rule, const void *bytes, size_t n);
+/* Runs `body` up to its end, or to the first assertion that fails. */
+enum outcome { PASSED, FAILED, BROKEN };
+enum outcome outcome_of(void (*body)(const struct test *t), const struct test *t);
 
 /* memory.c */
 extern const struct midge_memory counted_memory;
+void count_memory_anew(void);
 void forget_memory(void); /* what keep() gave, and what the broker has not given back */
 
 #endif

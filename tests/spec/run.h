@@ -9,14 +9,17 @@ struct run_mode {
     size_t feed;  /* most bytes that midge_recv gets at once */
     size_t pull;  /* room that midge_pull gets */
     size_t cut;   /* midge_recv never gets both sides of this place in the test's whole input; 0 = none */
+    size_t refuse; /* the allocator says no, once, to this request of the test; 0 = never */
     bool trace;   /* print what is sent and received */
 };
 extern struct run_mode run_mode;
 extern const struct test *tests;
 
-/* False: it failed, and that was printed. */
+/* False: it failed, and that was printed. Under `refuse` the test may miss what could not be had; the rules for
+ * every packet, the books and the memory hold all the same. */
 bool run_test(const struct test *t);
-/* What the latest test sent in all. */
+/* What the latest test sent in all, and the blocks it asked for. */
 size_t run_input_bytes(void);
+size_t run_blocks(void);
 
 #endif

@@ -3,7 +3,7 @@
 
 #define ALIAS(n) PROPS(prop_num(PROP_TOPIC_ALIAS, n))
 
-/* ---- from the client ------------------------------------------------------------------------------------ */
+/* ---- from the client ------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.3.2-12")
 TEST(every_alias_up_to_the_maximum_can_be_set_used_and_set_again)
@@ -33,10 +33,12 @@ TEST(aliases_work_at_every_qos_and_with_retain)
     struct peer *s = connect5("s");
     subscribe(s, "a", 2);
     struct peer *p = connect5("p");
-    send_publish(p, &(struct c_publish){ .topic = "a", .payload = "0", .qos = 1, .pid = 1, .props = ALIAS(1) });
+    send_publish(p,
+                 &(struct c_publish){ .topic = "a", .payload = "0", .qos = 1, .pid = 1, .props = ALIAS(1) });
     expect_ack(p, PK_PUBACK, 1, 0);
     take_publish(s, "a", "0", 1);
-    send_publish(p, &(struct c_publish){ .topic = "", .payload = "1", .qos = 1, .pid = 2, .props = ALIAS(1) });
+    send_publish(p,
+                 &(struct c_publish){ .topic = "", .payload = "1", .qos = 1, .pid = 2, .props = ALIAS(1) });
     expect_ack(p, PK_PUBACK, 2, 0);
     take_publish(s, "a", "1", 1);
     send_publish(p, &(struct c_publish){
@@ -64,7 +66,12 @@ TEST(an_alias_is_set_though_its_message_goes_nowhere)
     expect_ack(p, PK_PUBREC, 2, 0);
     expect_publish(s, "y", "1");
     send_publish(p, &(struct c_publish){ /* the same message again, this time with an alias */
-                        .topic = "y", .payload = "1", .qos = 2, .pid = 2, .dup = true, .props = ALIAS(2) });
+                                         .topic = "y",
+                                         .payload = "1",
+                                         .qos = 2,
+                                         .pid = 2,
+                                         .dup = true,
+                                         .props = ALIAS(2) });
     expect_ack(p, PK_PUBREC, 2, 0);
     send_publish(p, &(struct c_publish){ .topic = "", .payload = "2", .props = ALIAS(2) });
     expect_publish(s, "y", "2");
@@ -152,7 +159,7 @@ TEST(an_alias_that_was_never_set_ends_the_connection)
     expect_disconnect(p, MIDGE_RC_PROTOCOL_ERROR);
 }
 
-/* ---- to the client -------------------------------------------------------------------------------------- */
+/* ---- to the client --------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.2-26", "MQTT-3.3.2-11", "MQTT-3.3.2-8", "MQTT-3.3.2-10")
 TEST(aliases_to_a_client_stay_within_its_maximum_and_mean_the_right_topic)
@@ -183,7 +190,7 @@ TEST(the_alias_used_longest_ago_gives_way)
     static const struct {
         const char *topic;
         bool alone;
-    } steps[] = { { "a", false }, { "b", false }, { "a", true }, { "b", true }, { "a", true },
+    } steps[] = { { "a", false }, { "b", false }, { "a", true },  { "b", true }, { "a", true },
                   { "c", false }, { "a", true },  { "b", false }, { "a", true } };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         publish(p, steps[i].topic, "x", 0);
@@ -242,7 +249,8 @@ TEST(what_is_sent_again_names_its_topic_on_the_new_connection)
 SPEC("MQTT-3.1.2-25", "MQTT-3.3.2-10")
 TEST(an_alias_whose_first_message_was_too_large_is_not_taken_for_known)
 {
-    struct peer *s = connect5_with("s", prop_num(PROP_TOPIC_ALIAS_MAXIMUM, 5), prop_num(PROP_MAXIMUM_PACKET_SIZE, 60));
+    struct peer *s =
+        connect5_with("s", prop_num(PROP_TOPIC_ALIAS_MAXIMUM, 5), prop_num(PROP_MAXIMUM_PACKET_SIZE, 60));
     struct peer *p = connect5("p");
     subscribe(s, "a", 0);
     publish(p, "a", text_of('x', 100), 0);
@@ -254,7 +262,8 @@ TEST(an_alias_whose_first_message_was_too_large_is_not_taken_for_known)
 SPEC("MQTT-3.1.2-24", "MQTT-3.1.2-25")
 TEST(an_alias_does_not_make_a_message_too_large)
 {
-    struct peer *s = connect5_with("s", prop_num(PROP_TOPIC_ALIAS_MAXIMUM, 5), prop_num(PROP_MAXIMUM_PACKET_SIZE, 60));
+    struct peer *s =
+        connect5_with("s", prop_num(PROP_TOPIC_ALIAS_MAXIMUM, 5), prop_num(PROP_MAXIMUM_PACKET_SIZE, 60));
     struct peer *p = connect5("p");
     subscribe(s, "a", 0);
     const char *payload = text_of('x', 60 - 2 - 3 - 1); /* fits, if no alias is added */

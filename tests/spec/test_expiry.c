@@ -1,12 +1,16 @@
-/* test_expiry.c - Message Expiry Interval: counted down, kept to, and no longer asked once a message is on its way. */
+/* test_expiry.c - Message Expiry Interval: counted down, kept to, no longer asked once a message is out. */
 #include "more.h"
 
 #define EXPIRY(s) PROPS(prop_num(PROP_MESSAGE_EXPIRY, s))
 
 static void publish_expiring(struct peer *p, const char *payload, uint8_t qos, bool retain, uint32_t expiry_s)
 {
-    send_publish(p, &(struct c_publish){
-                        .topic = "a", .payload = payload, .qos = qos, .pid = 1, .retain = retain, .props = EXPIRY(expiry_s) });
+    send_publish(p, &(struct c_publish){ .topic = "a",
+                                         .payload = payload,
+                                         .qos = qos,
+                                         .pid = 1,
+                                         .retain = retain,
+                                         .props = EXPIRY(expiry_s) });
     if (qos)
         expect_taken(p, qos == 1 ? PK_PUBACK : PK_PUBREC, 1);
     if (qos == 2) {
@@ -223,14 +227,15 @@ TEST(the_expiry_of_a_will_counts_from_its_publication)
     subscribe(s, "will", 1);
     subscribe(away, "will", 1);
     drop(away);
-    struct peer *p = connect_as(&(struct c_connect){
-        .version = 5,
-        .client_id = "p",
-        .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 1000)),
-        .will = &(struct c_will){ .topic = "will",
-                                  .payload = "x",
-                                  .qos = 1,
-                                  .props = PROPS(prop_num(PROP_MESSAGE_EXPIRY, 30), prop_num(PROP_WILL_DELAY, 50)) } });
+    struct peer *p = connect_as(
+        &(struct c_connect){ .version = 5,
+                             .client_id = "p",
+                             .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 1000)),
+                             .will = &(struct c_will){ .topic = "will",
+                                                       .payload = "x",
+                                                       .qos = 1,
+                                                       .props = PROPS(prop_num(PROP_MESSAGE_EXPIRY, 30),
+                                                                      prop_num(PROP_WILL_DELAY, 50)) } });
     advance(500 * 1000);
     drop(p);
     advance(50 * 1000);

@@ -1,7 +1,7 @@
 /* test_flow.c - Receive Maximum, both ways: how much may be on its way, and what never waits for it. */
 #include "more.h"
 
-/* ---- towards the client --------------------------------------------------------------------------------- */
+/* ---- towards the client ---------------------------------------------------------------------------- */
 
 SPEC("U5-3.1.2.11.3-zero")
 TEST(receive_maximum_0_is_refused)
@@ -222,7 +222,7 @@ TEST(a_dropped_connection_leaves_no_hole_in_the_next_ones_window)
     }
 }
 
-/* ---- from the client ------------------------------------------------------------------------------------ */
+/* ---- from the client ------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.3.4-7")
 TEST(more_than_the_brokers_receive_maximum_ends_the_connection)
@@ -253,7 +253,8 @@ TEST(what_is_complete_makes_room_in_the_brokers_receive_maximum)
         expect_ack(p, PK_PUBREC, i, MIDGE_RC_NOT_AUTHORIZED);
         send_publish(p, &(struct c_publish){ .topic = "a", .qos = 2, .pid = i });
         expect_taken(p, PK_PUBREC, i);
-        send_publish(p, &(struct c_publish){ .topic = "a", .qos = 2, .pid = i, .dup = true }); /* again: not one more */
+        send_publish(p, &(struct c_publish){
+                            .topic = "a", .qos = 2, .pid = i, .dup = true }); /* again: not one more */
         expect_ack(p, PK_PUBREC, i, 0);
         send_ack(p, PK_PUBREL, i, 0);
         expect_ack(p, PK_PUBCOMP, i, 0);

@@ -44,8 +44,11 @@ TEST(all_properties_of_a_message_arrive_as_they_were_sent)
     struct peer *p = connect5("p");
     subscribe(s, "a", 2);
     for (uint8_t qos = 0; qos <= 2; qos++) {
-        send_publish(p, &(struct c_publish){
-                            .topic = "a", .payload = "x", .qos = qos, .pid = (uint16_t)(qos + 1), .props = everything() });
+        send_publish(p, &(struct c_publish){ .topic = "a",
+                                             .payload = "x",
+                                             .qos = qos,
+                                             .pid = (uint16_t)(qos + 1),
+                                             .props = everything() });
         if (qos)
             expect_ack(p, qos == 1 ? PK_PUBACK : PK_PUBREC, (uint16_t)(qos + 1), 0);
         struct packet got = take_publish(s, "a", "x", qos);
@@ -61,8 +64,9 @@ TEST(properties_survive_the_queue_the_retained_store_and_being_sent_again)
     struct peer *p = connect5("p");
     subscribe(s, "a", 1);
     drop(s);
-    send_publish(p, &(struct c_publish){
-                        .topic = "a", .payload = "x", .qos = 1, .pid = 1, .retain = true, .props = everything() });
+    send_publish(
+        p, &(struct c_publish){
+               .topic = "a", .payload = "x", .qos = 1, .pid = 1, .retain = true, .props = everything() });
     expect_ack(p, PK_PUBACK, 1, 0);
     for (int i = 0; i < 2; i++) {
         s = stay5("s");
@@ -86,7 +90,8 @@ TEST(payload_format_is_passed_on_as_0_as_1_and_as_absent)
     struct peer *p = connect5("p");
     subscribe(s, "a", 0);
     for (uint32_t format = 0; format <= 1; format++) {
-        send_publish(p, &(struct c_publish){ .topic = "a", .props = PROPS(prop_num(PROP_PAYLOAD_FORMAT, format)) });
+        send_publish(
+            p, &(struct c_publish){ .topic = "a", .props = PROPS(prop_num(PROP_PAYLOAD_FORMAT, format)) });
         struct packet got = expect_publish(s, "a", "");
         CHECK_EQ(prop_number(&got, PROP_PAYLOAD_FORMAT), format);
     }
@@ -107,9 +112,10 @@ TEST(correlation_data_of_any_length_is_passed_on)
         uint8_t *data = keep(lengths[i] + 1);
         for (size_t k = 0; k < lengths[i]; k++)
             data[k] = (uint8_t)roll(&seed, 256);
-        send_publish(p, &(struct c_publish){ .topic = "a",
-                                             .payload = "x",
-                                             .props = PROPS(prop_binary(PROP_CORRELATION_DATA, data, lengths[i])) });
+        send_publish(
+            p, &(struct c_publish){ .topic = "a",
+                                    .payload = "x",
+                                    .props = PROPS(prop_binary(PROP_CORRELATION_DATA, data, lengths[i])) });
         struct packet got = expect_publish(s, "a", "x");
         const struct prop *back = nth_prop(&got, PROP_CORRELATION_DATA, 0);
         CHECK_BYTES(back->value, back->value_len, data, lengths[i]);
@@ -158,7 +164,8 @@ TEST(all_properties_of_a_will_are_published_with_it)
         .version = 5,
         .client_id = "p",
         .clean_start = true,
-        .will = &(struct c_will){ .topic = "will", .payload = "x", .qos = 1, .props = { more, props.count + 2 } } });
+        .will = &(struct c_will){
+            .topic = "will", .payload = "x", .qos = 1, .props = { more, props.count + 2 } } });
     drop(p);
     struct packet got = take_publish(s, "will", "x", 1);
     check_everything(&got);
@@ -178,8 +185,9 @@ TEST(payloads_are_not_read_whatever_their_format_says)
         .clean_start = true,
         .will = &(struct c_will){
             .topic = "will", .payload = "\xC0\x80", .props = PROPS(prop_num(PROP_PAYLOAD_FORMAT, 1)) } });
-    send_publish(p, &(struct c_publish){
-                        .topic = "a", .payload = "\xED\xA0\x80", .props = PROPS(prop_num(PROP_PAYLOAD_FORMAT, 1)) });
+    send_publish(p, &(struct c_publish){ .topic = "a",
+                                         .payload = "\xED\xA0\x80",
+                                         .props = PROPS(prop_num(PROP_PAYLOAD_FORMAT, 1)) });
     expect_publish(s, "a", "\xED\xA0\x80");
     drop(p);
     expect_publish(s, "will", "\xC0\x80");
@@ -195,7 +203,8 @@ TEST(a_3_1_1_client_gets_messages_without_their_properties)
     subscribe(s4, "a", 1);
     subscribe(s5, "a", 1);
     struct peer *p = connect5("p");
-    send_publish(p, &(struct c_publish){ .topic = "a", .payload = "x", .qos = 1, .pid = 1, .props = everything() });
+    send_publish(
+        p, &(struct c_publish){ .topic = "a", .payload = "x", .qos = 1, .pid = 1, .props = everything() });
     expect_ack(p, PK_PUBACK, 1, 0);
     expect_hex(s3, "32 06 00 01 'a' 00 01 'x'");
     expect_hex(s4, "32 06 00 01 'a' 00 01 'x'");
@@ -227,7 +236,7 @@ TEST(a_topic_given_by_alias_is_forwarded_with_all_properties)
     }
 }
 
-/* ---- unlawful ones -------------------------------------------------------------------------------------- */
+/* ---- unlawful ones --------------------------------------------------------------------------------- */
 
 static void check_refused(struct prop prop, uint8_t reason)
 {
@@ -272,16 +281,19 @@ TEST(a_will_with_wildcards_in_its_response_topic_is_refused)
                         .version = 5,
                         .client_id = "p",
                         .clean_start = true,
-                        .will = &(struct c_will){ .topic = "will", .props = PROPS(prop_text(PROP_RESPONSE_TOPIC, "r/+")) } });
+                        .will = &(struct c_will){ .topic = "will",
+                                                  .props = PROPS(prop_text(PROP_RESPONSE_TOPIC, "r/+")) } });
     expect_connack(p, MIDGE_RC_TOPIC_NAME_INVALID);
 }
 
 SPEC("U5-2.2.2.2-dup", "MQTT-3.3.2-4")
 TEST(a_property_that_comes_twice_ends_the_connection)
 {
-    const struct prop twice[] = { prop_num(PROP_PAYLOAD_FORMAT, 0),          prop_num(PROP_MESSAGE_EXPIRY, 5),
-                                  prop_text(PROP_CONTENT_TYPE, "t"),         prop_text(PROP_RESPONSE_TOPIC, "r"),
-                                  prop_binary(PROP_CORRELATION_DATA, "", 0), prop_num(PROP_TOPIC_ALIAS, 1) };
+    const struct prop twice[] = {
+        prop_num(PROP_PAYLOAD_FORMAT, 0),          prop_num(PROP_MESSAGE_EXPIRY, 5),
+        prop_text(PROP_CONTENT_TYPE, "t"),         prop_text(PROP_RESPONSE_TOPIC, "r"),
+        prop_binary(PROP_CORRELATION_DATA, "", 0), prop_num(PROP_TOPIC_ALIAS, 1)
+    };
     for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++) {
         struct peer *p = connect5("p");
         send_publish(p, &(struct c_publish){ .topic = "a", .props = PROPS(twice[i], twice[i]) });
@@ -299,12 +311,15 @@ SPEC("U5-2.2.2.2-type")
 TEST(a_property_that_publish_does_not_have_ends_the_connection)
 {
     const struct prop strangers[] = {
-        prop_num(PROP_SESSION_EXPIRY, 1),      prop_text(PROP_ASSIGNED_ID, "x"),     prop_num(PROP_SERVER_KEEP_ALIVE, 1),
-        prop_text(PROP_AUTH_METHOD, "x"),      prop_binary(PROP_AUTH_DATA, "x", 1),  prop_num(PROP_REQUEST_PROBLEM, 1),
-        prop_num(PROP_WILL_DELAY, 1),          prop_num(PROP_REQUEST_RESPONSE, 1),   prop_text(PROP_RESPONSE_INFO, "x"),
-        prop_text(PROP_SERVER_REFERENCE, "x"), prop_text(PROP_REASON_STRING, "x"),   prop_num(PROP_RECEIVE_MAXIMUM, 1),
-        prop_num(PROP_TOPIC_ALIAS_MAXIMUM, 1), prop_num(PROP_MAXIMUM_QOS, 1),        prop_num(PROP_RETAIN_AVAILABLE, 1),
-        prop_num(PROP_MAXIMUM_PACKET_SIZE, 1), prop_num(PROP_WILDCARD_AVAILABLE, 1), prop_num(PROP_SUBSCRIPTION_ID_AVAILABLE, 1),
+        prop_num(PROP_SESSION_EXPIRY, 1),      prop_text(PROP_ASSIGNED_ID, "x"),
+        prop_num(PROP_SERVER_KEEP_ALIVE, 1),   prop_text(PROP_AUTH_METHOD, "x"),
+        prop_binary(PROP_AUTH_DATA, "x", 1),   prop_num(PROP_REQUEST_PROBLEM, 1),
+        prop_num(PROP_WILL_DELAY, 1),          prop_num(PROP_REQUEST_RESPONSE, 1),
+        prop_text(PROP_RESPONSE_INFO, "x"),    prop_text(PROP_SERVER_REFERENCE, "x"),
+        prop_text(PROP_REASON_STRING, "x"),    prop_num(PROP_RECEIVE_MAXIMUM, 1),
+        prop_num(PROP_TOPIC_ALIAS_MAXIMUM, 1), prop_num(PROP_MAXIMUM_QOS, 1),
+        prop_num(PROP_RETAIN_AVAILABLE, 1),    prop_num(PROP_MAXIMUM_PACKET_SIZE, 1),
+        prop_num(PROP_WILDCARD_AVAILABLE, 1),  prop_num(PROP_SUBSCRIPTION_ID_AVAILABLE, 1),
         prop_num(PROP_SHARED_AVAILABLE, 1),
     };
     for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++)

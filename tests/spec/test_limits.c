@@ -1,7 +1,7 @@
-/* test_limits.c - sizes and counts: what is too large for a client, for its queue, for the broker, and who is told. */
+/* test_limits.c - sizes and counts: too large for a client, its queue, the broker; who is told. */
 #include "more.h"
 
-/* ---- Maximum Packet Size of the client ------------------------------------------------------------------ */
+/* ---- Maximum Packet Size of the client ------------------------------------------------------------- */
 
 /* Payload of a QoS `qos` PUBLISH on "a" that makes a packet of n bytes (below 128 + 2) for a 5.0 client. */
 static const char *payload_for(size_t n, uint8_t qos)
@@ -36,7 +36,8 @@ TEST(a_packet_of_exactly_the_clients_maximum_is_sent_a_larger_one_is_not)
 SPEC("MQTT-3.1.2-25")
 TEST(a_message_that_is_too_large_uses_up_nothing)
 {
-    struct peer *s = connect5_with("s", prop_num(PROP_MAXIMUM_PACKET_SIZE, 64), prop_num(PROP_RECEIVE_MAXIMUM, 1));
+    struct peer *s =
+        connect5_with("s", prop_num(PROP_MAXIMUM_PACKET_SIZE, 64), prop_num(PROP_RECEIVE_MAXIMUM, 1));
     struct peer *p = connect5("p");
     subscribe(s, "a", 2);
     for (int i = 0; i < 5; i++) {
@@ -58,10 +59,10 @@ TEST(what_became_too_large_for_a_new_connection_is_dropped_then)
     drop(s);
     publish(p, "a", text_of('y', 100), 1);
     publish(p, "a", "small", 1);
-    s = connect_as(&(struct c_connect){ .version = 5,
-                                        .client_id = "s",
-                                        .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 3600),
-                                                       prop_num(PROP_MAXIMUM_PACKET_SIZE, 60)) });
+    s = connect_as(&(struct c_connect){
+        .version = 5,
+        .client_id = "s",
+        .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 3600), prop_num(PROP_MAXIMUM_PACKET_SIZE, 60)) });
     CHECK(connack_of(s)->session_present);
     take_publish(s, "a", "small", 1);
     expect_nothing(s);
@@ -80,7 +81,7 @@ TEST(a_retained_message_that_is_too_large_is_passed_over)
     expect_nothing(s);
 }
 
-/* Provokes one refusal of each acknowledgement; what comes back is at most `most` long. *texts: reason strings seen. */
+/* Provokes a refusal of each kind; what comes back is at most `most` long. *texts: reason strings seen. */
 static void provoke(uint32_t most, bool problem_information, unsigned *texts)
 {
     deny(MIDGE_ACCESS_PUBLISH, "no");
@@ -92,7 +93,8 @@ static void provoke(uint32_t most, bool problem_information, unsigned *texts)
     send_ack(p, PK_PUBREL, 98, 0);
     send_subscribe(p, &(struct c_subscribe){ .pid = 3, FILTERS({ "a#", 0 }) });
     send_unsubscribe(p, &(struct c_subscribe){ .pid = 4, FILTERS({ "a#", 0 }) });
-    static const enum packet_type types[] = { PK_PUBACK, PK_PUBREC, PK_PUBREL, PK_PUBCOMP, PK_SUBACK, PK_UNSUBACK };
+    static const enum packet_type types[] = { PK_PUBACK,  PK_PUBREC, PK_PUBREL,
+                                              PK_PUBCOMP, PK_SUBACK, PK_UNSUBACK };
     for (size_t i = 0; i < 6; i++) {
         struct packet got = expect_packet(p, types[i]);
         CHECK(got.len <= most);
@@ -109,9 +111,9 @@ static void provoke(uint32_t most, bool problem_information, unsigned *texts)
     expect_closed(p);
 }
 
-SPEC("MQTT-3.4.2-2", "MQTT-3.4.2-3", "MQTT-3.5.2-2", "MQTT-3.5.2-3", "MQTT-3.6.2-2", "MQTT-3.6.2-3", "MQTT-3.7.2-2",
-     "MQTT-3.7.2-3", "MQTT-3.9.2-1", "MQTT-3.9.2-2", "MQTT-3.11.2-1", "MQTT-3.11.2-2", "MQTT-3.14.2-3",
-     "MQTT-3.14.2-4")
+SPEC("MQTT-3.4.2-2", "MQTT-3.4.2-3", "MQTT-3.5.2-2", "MQTT-3.5.2-3", "MQTT-3.6.2-2", "MQTT-3.6.2-3",
+     "MQTT-3.7.2-2", "MQTT-3.7.2-3", "MQTT-3.9.2-1", "MQTT-3.9.2-2", "MQTT-3.11.2-1", "MQTT-3.11.2-2",
+     "MQTT-3.14.2-3", "MQTT-3.14.2-4")
 TEST(reason_strings_are_left_out_where_they_would_be_too_large)
 {
     unsigned texts = 0;
@@ -145,7 +147,7 @@ TEST(a_reason_string_is_sent_when_the_packet_is_just_small_enough)
     }
 }
 
-/* ---- a session's own queue ------------------------------------------------------------------------------ */
+/* ---- a session's own queue ------------------------------------------------------------------------- */
 
 /* A session "s" that is away, with a subscription to "a". */
 static void leave_subscriber(void)
@@ -422,7 +424,7 @@ TEST(a_right_that_was_withdrawn_is_asked_for_again_at_delivery)
     expect_nothing(late);
 }
 
-/* ---- the broker's own ----------------------------------------------------------------------------------- */
+/* ---- the broker's own ------------------------------------------------------------------------------ */
 
 SPEC("U5-3.3.4-0x97", "MQTT-3.3.1-5")
 TEST(retained_messages_have_a_limit_and_the_publisher_is_told)
@@ -437,9 +439,10 @@ TEST(retained_messages_have_a_limit_and_the_publisher_is_told)
     take_publish(s, "b", "2", 1);
     send_publish(p, &(struct c_publish){ .topic = "c", .payload = "no", .qos = 1, .pid = 9, .retain = true });
     expect_ack(p, PK_PUBACK, 9, MIDGE_RC_QUOTA_EXCEEDED);
-    send_publish(p, &(struct c_publish){ .topic = "c", .payload = "no", .qos = 2, .pid = 10, .retain = true });
+    send_publish(p,
+                 &(struct c_publish){ .topic = "c", .payload = "no", .qos = 2, .pid = 10, .retain = true });
     expect_ack(p, PK_PUBREC, 10, MIDGE_RC_QUOTA_EXCEEDED);
-    expect_nothing(s); /* all or nothing */
+    expect_nothing(s);                  /* all or nothing */
     publish_retained(p, "a", "new", 1); /* one for another is no more than before */
     take_publish(s, "a", "new", 1);
     publish_retained(p, "b", "", 1);
@@ -462,7 +465,11 @@ TEST(retained_messages_have_a_limit_in_bytes)
     send_publish(p, &(struct c_publish){ .topic = "c", .payload = "x", .qos = 1, .pid = 9, .retain = true });
     expect_ack(p, PK_PUBACK, 9, MIDGE_RC_QUOTA_EXCEEDED);
     send_publish(p, &(struct c_publish){ /* a larger one for one that is there */
-                        .topic = "a", .payload = text_of('y', 50), .qos = 1, .pid = 9, .retain = true });
+                                         .topic = "a",
+                                         .payload = text_of('y', 50),
+                                         .qos = 1,
+                                         .pid = 9,
+                                         .retain = true });
     expect_ack(p, PK_PUBACK, 9, MIDGE_RC_QUOTA_EXCEEDED);
     struct peer *s = connect5("s");
     subscribe(s, "a", 0);
@@ -574,7 +581,8 @@ TEST(a_client_that_is_put_out_by_the_host_is_told_why)
 {
     struct peer *s = stay5("s");
     struct peer *q = stay311("q");
-    CHECK_EQ(midge_kick(broker, slice("nobody"), MIDGE_RC_ADMINISTRATIVE_ACTION, false, now), MIDGE_ERR_NOT_FOUND);
+    CHECK_EQ(midge_kick(broker, slice("nobody"), MIDGE_RC_ADMINISTRATIVE_ACTION, false, now),
+             MIDGE_ERR_NOT_FOUND);
     CHECK_EQ(midge_kick(broker, slice("s"), MIDGE_RC_SUCCESS, false, now), MIDGE_ERR_INVALID);
     expect_nothing(s);
     CHECK_EQ(midge_kick(broker, slice("s"), MIDGE_RC_ADMINISTRATIVE_ACTION, false, now), MIDGE_OK);

@@ -1,7 +1,7 @@
 /* test_local.c - the application's own clients: no socket, and the others cannot tell. */
 #include "more.h"
 
-/* ---- what a callback has seen --------------------------------------------------------------------------- */
+/* ---- what a callback has seen ---------------------------------------------------------------------- */
 
 struct seen {
     unsigned count;
@@ -19,8 +19,9 @@ static void note_props(struct seen *s, const struct midge_message *m)
     struct midge_property p;
     size_t n = 0;
     while (midge_message_property(m, &at, &p))
-        n += (size_t)snprintf(s->props + n, sizeof s->props - n, "%02X=%u,%.*s,%.*s;", p.id, p.number, (int)p.name.len,
-                              (const char *)p.name.data, (int)p.value.len, (const char *)p.value.data);
+        n += (size_t)snprintf(s->props + n, sizeof s->props - n, "%02X=%u,%.*s,%.*s;", p.id, p.number,
+                              (int)p.name.len, (const char *)p.name.data, (int)p.value.len,
+                              (const char *)p.value.data);
 }
 
 static void see(void *user, const struct midge_message *m)
@@ -52,19 +53,24 @@ static struct midge_local *open_local(const char *id)
 
 static void listen_to(struct midge_local *l, const char *filter, uint8_t qos, struct seen *seen)
 {
-    const struct midge_subscription s = { .filter = slice(filter), .qos = qos, .on_message = see, .user = seen };
+    const struct midge_subscription s = {
+        .filter = slice(filter), .qos = qos, .on_message = see, .user = seen
+    };
     CHECK_EQ(midge_local_subscribe(l, &s, now), MIDGE_OK);
 }
 
-static enum midge_err say(struct midge_local *l, const char *topic, const char *payload, uint8_t qos, bool retain)
+static enum midge_err say(struct midge_local *l, const char *topic, const char *payload, uint8_t qos,
+                          bool retain)
 {
-    const struct midge_publication p = { .topic = slice(topic), .payload = slice(payload), .qos = qos, .retain = retain };
+    const struct midge_publication p = {
+        .topic = slice(topic), .payload = slice(payload), .qos = qos, .retain = retain
+    };
     enum midge_err err = midge_publish(broker, l, &p, now);
     settle();
     return err;
 }
 
-/* ---- subscribe ------------------------------------------------------------------------------------------ */
+/* ---- subscribe ------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-4.5.0-1", "MQTT-3.3.4-1")
 TEST(a_local_client_gets_what_clients_publish)
@@ -106,19 +112,21 @@ TEST(a_local_client_gets_the_lower_qos)
     CHECK_EQ(seen.qos, 0);
 }
 
-SPEC("MQTT-3.3.2-4", "MQTT-3.3.2-15", "MQTT-3.3.2-16", "MQTT-3.3.2-17", "MQTT-3.3.2-18", "MQTT-3.3.2-20", "MQTT-3.3.2-6")
+SPEC("MQTT-3.3.2-4", "MQTT-3.3.2-15", "MQTT-3.3.2-16", "MQTT-3.3.2-17", "MQTT-3.3.2-18", "MQTT-3.3.2-20",
+     "MQTT-3.3.2-6")
 TEST(a_local_client_sees_all_properties)
 {
     struct seen seen = { 0 };
     struct midge_local *l = open_local("app");
     listen_to(l, "a", 0, &seen);
     struct peer *p = connect5("p");
-    send_publish(p, &(struct c_publish){ .topic = "a",
-                                         .payload = "x",
-                                         .props = PROPS(prop_user("k", "1"), prop_num(PROP_PAYLOAD_FORMAT, 1),
-                                                        prop_num(PROP_MESSAGE_EXPIRY, 60), prop_text(PROP_CONTENT_TYPE, "t"),
-                                                        prop_text(PROP_RESPONSE_TOPIC, "r"), prop_user("k", "2"),
-                                                        prop_binary(PROP_CORRELATION_DATA, "c", 1)) });
+    send_publish(p, &(struct c_publish){
+                        .topic = "a",
+                        .payload = "x",
+                        .props = PROPS(prop_user("k", "1"), prop_num(PROP_PAYLOAD_FORMAT, 1),
+                                       prop_num(PROP_MESSAGE_EXPIRY, 60), prop_text(PROP_CONTENT_TYPE, "t"),
+                                       prop_text(PROP_RESPONSE_TOPIC, "r"), prop_user("k", "2"),
+                                       prop_binary(PROP_CORRELATION_DATA, "c", 1)) });
     midge_tick(broker, now + 10000); /* late */
     now += 10000;
     CHECK_EQ(seen.count, 1);
@@ -161,7 +169,8 @@ TEST(a_local_client_sees_retain_as_published_if_it_asks_for_it)
     listen_to(l, "a", 0, &plain);
     struct midge_local *k = open_local("app2");
     const struct midge_subscription s = {
-        .filter = slice("a"), .retain_as_published = true, .on_message = see, .user = &as_published };
+        .filter = slice("a"), .retain_as_published = true, .on_message = see, .user = &as_published
+    };
     CHECK_EQ(midge_local_subscribe(k, &s, now), MIDGE_OK);
     struct peer *p = connect5("p");
     publish_retained(p, "a", "x", 0);
@@ -225,7 +234,9 @@ TEST(no_local_holds_for_local_clients)
 {
     struct seen seen = { 0 };
     struct midge_local *l = open_local("app");
-    struct midge_subscription s = { .filter = slice("a"), .no_local = true, .on_message = see, .user = &seen };
+    struct midge_subscription s = {
+        .filter = slice("a"), .no_local = true, .on_message = see, .user = &seen
+    };
     CHECK_EQ(midge_local_subscribe(l, &s, now), MIDGE_OK);
     CHECK_EQ(say(l, "a", "own", 0, false), MIDGE_OK);
     advance(0);
@@ -290,9 +301,10 @@ TEST(a_local_client_gets_nothing_that_has_expired)
     CHECK_EQ(seen.count, 0);
 }
 
-/* ---- publish -------------------------------------------------------------------------------------------- */
+/* ---- publish --------------------------------------------------------------------------------------- */
 
-SPEC("MQTT-4.5.0-1", "MQTT-3.3.2-4", "MQTT-3.3.2-15", "MQTT-3.3.2-16", "MQTT-3.3.2-17", "MQTT-3.3.2-18", "MQTT-3.3.2-20")
+SPEC("MQTT-4.5.0-1", "MQTT-3.3.2-4", "MQTT-3.3.2-15", "MQTT-3.3.2-16", "MQTT-3.3.2-17", "MQTT-3.3.2-18",
+     "MQTT-3.3.2-20")
 TEST(clients_get_what_the_application_publishes_with_all_properties)
 {
     struct peer *s = connect5("s");
@@ -371,7 +383,8 @@ TEST(what_breaks_the_rules_is_refused_to_the_application_too)
         { .topic = { (const uint8_t *)"a", 1 }, .content_type = { (const uint8_t *)"\xFF", 1 } },
         { .topic = { (const uint8_t *)"a", 1 }, .response_topic = { (const uint8_t *)"r/#", 3 } },
         { .topic = { (const uint8_t *)"a", 1 },
-          .user_properties = &(const struct midge_user_property){ { (const uint8_t *)"\xC0\x80", 2 }, { NULL, 0 } },
+          .user_properties =
+              &(const struct midge_user_property){ { (const uint8_t *)"\xC0\x80", 2 }, { NULL, 0 } },
           .user_property_count = 1 },
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
@@ -386,7 +399,8 @@ TEST(what_breaks_the_rules_is_refused_to_the_application_too)
 SPEC("MQTT-4.7.1-1", "MQTT-4.7.1-2", "MQTT-4.7.3-1", "MQTT-4.8.2-1", "MQTT-4.8.2-2")
 TEST(filters_that_break_the_rules_are_refused_to_the_application_too)
 {
-    static const char *const bad[] = { "", "a#", "a/#/b", "a+", "+a/b", "$share//t", "$share/g", "$share/g/", "\xFF" };
+    static const char *const bad[] = { "",          "a#",       "a/#/b",     "a+",  "+a/b",
+                                       "$share//t", "$share/g", "$share/g/", "\xFF" };
     struct midge_local *l = open_local("app");
     struct seen seen = { 0 };
     struct midge_subscription s = { .on_message = see, .user = &seen };
@@ -439,7 +453,7 @@ TEST(the_application_is_refused_at_the_memory_limit)
     expect_nothing(s);
 }
 
-/* ---- from inside callbacks and hooks -------------------------------------------------------------------- */
+/* ---- from inside callbacks and hooks --------------------------------------------------------------- */
 
 static struct midge_local *inside;
 
@@ -455,7 +469,9 @@ TEST(a_callback_may_publish)
 {
     struct seen seen = { 0 }, heard = { 0 };
     inside = open_local("app");
-    const struct midge_subscription s = { .filter = slice("question"), .qos = 1, .on_message = answer, .user = &seen };
+    const struct midge_subscription s = {
+        .filter = slice("question"), .qos = 1, .on_message = answer, .user = &seen
+    };
     CHECK_EQ(midge_local_subscribe(inside, &s, now), MIDGE_OK);
     struct peer *p = connect5("p");
     listen_to(inside, "answer", 0, &heard);
@@ -494,7 +510,9 @@ static struct seen nested;
 static void subscribe_more(void *user, const struct midge_message *m)
 {
     see(user, m);
-    const struct midge_subscription s = { .filter = slice("more"), .qos = 1, .on_message = see, .user = &nested };
+    const struct midge_subscription s = {
+        .filter = slice("more"), .qos = 1, .on_message = see, .user = &nested
+    };
     CHECK_EQ(midge_local_subscribe(inside, &s, now), MIDGE_OK);
     CHECK_EQ(midge_local_unsubscribe(inside, slice("first"), now), MIDGE_OK);
 }
@@ -505,7 +523,9 @@ TEST(a_callback_may_subscribe_and_unsubscribe)
     struct seen seen = { 0 };
     nested = (struct seen){ 0 };
     inside = open_local("app");
-    const struct midge_subscription s = { .filter = slice("first"), .on_message = subscribe_more, .user = &seen };
+    const struct midge_subscription s = { .filter = slice("first"),
+                                          .on_message = subscribe_more,
+                                          .user = &seen };
     CHECK_EQ(midge_local_subscribe(inside, &s, now), MIDGE_OK);
     struct peer *p = connect5("p");
     publish_retained(p, "more", "kept", 0);
@@ -532,11 +552,14 @@ TEST(a_callback_may_close_its_own_client)
 {
     struct seen seen = { 0 };
     inside = open_local("app");
-    const struct midge_subscription s = { .filter = slice("a"), .qos = 1, .on_message = close_self, .user = &seen };
+    const struct midge_subscription s = {
+        .filter = slice("a"), .qos = 1, .on_message = close_self, .user = &seen
+    };
     CHECK_EQ(midge_local_subscribe(inside, &s, now), MIDGE_OK);
     struct peer *p = connect5("p");
-    struct bytes two = join(publish_bytes(p, &(struct c_publish){ .topic = "a", .payload = "1", .qos = 1, .pid = 1 }),
-                            publish_bytes(p, &(struct c_publish){ .topic = "a", .payload = "2", .qos = 1, .pid = 2 }));
+    struct bytes two =
+        join(publish_bytes(p, &(struct c_publish){ .topic = "a", .payload = "1", .qos = 1, .pid = 1 }),
+             publish_bytes(p, &(struct c_publish){ .topic = "a", .payload = "2", .qos = 1, .pid = 2 }));
     send_bytes(p, two.at, two.len);
     expect_ack(p, PK_PUBACK, 1, 0);
     expect_ack(p, PK_PUBACK, 2, 0);
@@ -572,7 +595,8 @@ TEST(an_event_hook_may_publish)
     hooks.event = NULL;
 }
 
-static bool allow_and_tell(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic)
+static bool allow_and_tell(void *user, const struct midge_who *who, enum midge_access what,
+                           struct midge_slice topic)
 {
     (void)user;
     if (what == MIDGE_ACCESS_PUBLISH && who->version) {
@@ -596,7 +620,7 @@ TEST(an_allow_hook_may_publish)
     hooks.allow = NULL;
 }
 
-/* ---- open, close, names --------------------------------------------------------------------------------- */
+/* ---- open, close, names ---------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.1.3-6", "MQTT-3.2.2-16")
 TEST(local_clients_without_a_name_get_one_each)
@@ -650,7 +674,8 @@ TEST(names_that_break_the_rules_are_refused)
     CHECK(!midge_local_open(broker, &(struct midge_local_config){ .client_id = slice("\xFF") }, now, &err));
     CHECK_EQ(err, MIDGE_ERR_INVALID);
     err = MIDGE_OK;
-    CHECK(!midge_local_open(broker, &(struct midge_local_config){ .client_id = slice("12345678901") }, now, &err));
+    CHECK(!midge_local_open(broker, &(struct midge_local_config){ .client_id = slice("12345678901") }, now,
+                            &err));
     CHECK_EQ(err, MIDGE_ERR_INVALID);
     limits.sessions = 1;
     open_local("one");
@@ -698,7 +723,8 @@ TEST(closing_gives_everything_back)
 static uint8_t who_version;
 static void *who_tag;
 
-static bool allow_and_look(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic)
+static bool allow_and_look(void *user, const struct midge_who *who, enum midge_access what,
+                           struct midge_slice topic)
 {
     (void)user;
     (void)topic;
@@ -717,8 +743,8 @@ TEST(hooks_are_shown_the_tag_of_a_local_client)
     enum midge_err err;
     hooks.allow = allow_and_look;
     start();
-    struct midge_local *l =
-        midge_local_open(broker, &(struct midge_local_config){ .client_id = slice("app"), .tag = &tag }, now, &err);
+    struct midge_local *l = midge_local_open(
+        broker, &(struct midge_local_config){ .client_id = slice("app"), .tag = &tag }, now, &err);
     CHECK(l != NULL);
     listen_to(l, "a", 0, &seen);
     who_version = 99;

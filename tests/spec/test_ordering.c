@@ -8,7 +8,7 @@ static struct peer *stay(uint8_t version, const char *id)
     return version == 5 ? stay5(id) : stay311(id);
 }
 
-/* ---- acknowledgements ----------------------------------------------------------------------------------- */
+/* ---- acknowledgements ------------------------------------------------------------------------------ */
 
 static struct bytes publishes(struct peer *p, uint8_t qos, const uint16_t *pids, size_t n)
 {
@@ -57,7 +57,8 @@ TEST(answers_to_mixed_publishes_leave_in_their_order)
     struct peer *p = connect5("p");
     struct bytes all = { NULL, 0 };
     for (uint16_t i = 1; i <= 20; i++)
-        all = join(all, publish_bytes(p, &(struct c_publish){ .topic = "a", .qos = i % 3 ? 1 : 2, .pid = i }));
+        all =
+            join(all, publish_bytes(p, &(struct c_publish){ .topic = "a", .qos = i % 3 ? 1 : 2, .pid = i }));
     send_bytes(p, all.at, all.len);
     for (uint16_t i = 1; i <= 20; i++)
         expect_taken(p, i % 3 ? PK_PUBACK : PK_PUBREC, i);
@@ -87,7 +88,7 @@ TEST(pubrels_leave_in_the_order_of_the_pubrecs)
     }
 }
 
-/* ---- sent again ----------------------------------------------------------------------------------------- */
+/* ---- sent again ------------------------------------------------------------------------------------ */
 
 SPEC("MQTT-4.6.0-1", "MQTT-4.4.0-1", "MQTT311-4.6.0-1", "MQTT311-4.4.0-1")
 TEST(what_is_sent_again_keeps_its_order)
@@ -165,7 +166,7 @@ TEST(publishes_and_pubrels_are_sent_again_in_the_order_of_their_publishes)
     expect_nothing(s);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------------------------- */
 
 /* Numbers in payloads: the first sending of each topic and QoS may only go up. */
 struct watch {

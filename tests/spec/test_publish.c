@@ -1,7 +1,7 @@
 /* test_publish.c - PUBLISH: its form, its packet id, who gets it and at which QoS. */
 #include "more.h"
 
-/* ---- the answer ----------------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------------ */
 
 SPEC("MQTT-3.3.4-1", "MQTT311-3.3.4-1")
 TEST(qos_0_is_not_answered_qos_1_by_puback_qos_2_by_pubrec)
@@ -45,7 +45,8 @@ TEST(acknowledgements_carry_the_id_of_the_publish)
     }
 }
 
-SPEC("MQTT-2.2.1-6", "MQTT-3.8.4-2", "MQTT-3.10.4-5", "MQTT311-2.3.1-7", "MQTT311-3.8.4-2", "MQTT311-3.10.4-4")
+SPEC("MQTT-2.2.1-6", "MQTT-3.8.4-2", "MQTT-3.10.4-5", "MQTT311-2.3.1-7", "MQTT311-3.8.4-2",
+     "MQTT311-3.10.4-4")
 TEST(suback_and_unsuback_carry_the_id_of_the_request)
 {
     static const uint16_t pids[] = { 1, 256, 0x1234, 65535 };
@@ -61,7 +62,7 @@ TEST(suback_and_unsuback_carry_the_id_of_the_request)
     }
 }
 
-/* ---- its form ------------------------------------------------------------------------------------------- */
+/* ---- its form -------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-2.2.1-2", "MQTT311-2.3.1-5")
 TEST(a_qos_0_publish_has_no_packet_id)
@@ -117,12 +118,12 @@ SPEC("MQTT-3.3.2-1", "MQTT311-3.3.2-1")
 TEST(the_topic_is_the_first_field_and_has_to_fit)
 {
     static const char *const v5[] = {
-        "30 04 00 09 'ab'",          /* longer than the packet */
-        "30 01 00",                  /* half a length */
-        "30 00",                     /* none */
-        "32 03 00 01 'a'",           /* no packet id */
-        "32 05 00 01 'a' 00 01",     /* no property length */
-        "30 04 00 01 'a' 05",        /* properties run past the end */
+        "30 04 00 09 'ab'",      /* longer than the packet */
+        "30 01 00",              /* half a length */
+        "30 00",                 /* none */
+        "32 03 00 01 'a'",       /* no packet id */
+        "32 05 00 01 'a' 00 01", /* no property length */
+        "30 04 00 01 'a' 05",    /* properties run past the end */
     };
     for (size_t i = 0; i < sizeof v5 / sizeof v5[0]; i++) {
         struct peer *p = connect5("p");
@@ -162,10 +163,12 @@ TEST(a_topic_with_wildcards_ends_the_connection_and_reaches_nobody)
     subscribe(s, "#", 2);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct peer *p = connect5("p");
-        send_publish(p, &(struct c_publish){ .topic = bad[i], .payload = "x", .qos = 1, .pid = 1, .retain = true });
+        send_publish(
+            p, &(struct c_publish){ .topic = bad[i], .payload = "x", .qos = 1, .pid = 1, .retain = true });
         expect_disconnect(p, MIDGE_RC_TOPIC_NAME_INVALID);
         p = connect311("p");
-        send_publish(p, &(struct c_publish){ .topic = bad[i], .payload = "x", .qos = 1, .pid = 1, .retain = true });
+        send_publish(
+            p, &(struct c_publish){ .topic = bad[i], .payload = "x", .qos = 1, .pid = 1, .retain = true });
         expect_closed(p);
     }
     expect_nothing(s);
@@ -251,7 +254,8 @@ TEST(dup_is_not_passed_on)
         struct peer *p = connect_version(v, "p");
         subscribe(s, "a", 2);
         for (uint8_t qos = 1; qos <= 2; qos++) {
-            send_publish(p, &(struct c_publish){ .topic = "a", .payload = "x", .qos = qos, .pid = 7, .dup = true });
+            send_publish(
+                p, &(struct c_publish){ .topic = "a", .payload = "x", .qos = qos, .pid = 7, .dup = true });
             expect_taken(p, qos == 1 ? PK_PUBACK : PK_PUBREC, 7);
             struct packet got = take_publish(s, "a", "x", qos);
             CHECK(!got.dup);
@@ -272,7 +276,7 @@ TEST(a_client_that_sends_a_subscription_identifier_is_cut_off)
     expect_nothing(s);
 }
 
-/* ---- who gets it ---------------------------------------------------------------------------------------- */
+/* ---- who gets it ----------------------------------------------------------------------------------- */
 
 /* Section 4.7, level by level, as slowly as it can be said. */
 static bool matches(const char *filter, const char *topic)
@@ -432,7 +436,7 @@ TEST(one_copy_carries_the_identifier_of_each_subscription_that_has_one)
     expect_nothing(s);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------------------ */
+/* ---- what is refused ------------------------------------------------------------------------------- */
 
 SPEC("MQTT311-3.3.5-2", "U5-3.3.4-0x87")
 TEST(a_publish_that_is_not_allowed_is_answered_and_goes_nowhere)
@@ -443,7 +447,9 @@ TEST(a_publish_that_is_not_allowed_is_answered_and_goes_nowhere)
     struct peer *p5 = connect5("p5");
     struct peer *p4 = connect311("p4");
     for (uint8_t qos = 0; qos <= 2; qos++) {
-        const struct c_publish pub = { .topic = "no", .payload = "x", .qos = qos, .pid = qos, .retain = true };
+        const struct c_publish pub = {
+            .topic = "no", .payload = "x", .qos = qos, .pid = qos, .retain = true
+        };
         send_publish(p5, &pub);
         send_publish(p4, &pub);
         if (qos) {

@@ -6,7 +6,7 @@ static struct peer *stay(uint8_t version, const char *id)
     return version == 5 ? stay5(id) : stay311(id);
 }
 
-/* ---- towards the subscriber ----------------------------------------------------------------------------- */
+/* ---- towards the subscriber ------------------------------------------------------------------------ */
 
 SPEC("MQTT-4.3.2-1", "MQTT-4.3.2-2", "MQTT-2.2.1-4", "MQTT311-4.3.2-1", "MQTT311-2.3.1-1", "MQTT311-2.3.1-4")
 TEST(each_new_message_has_an_unused_id_and_dup_0)
@@ -190,9 +190,12 @@ TEST(a_puback_with_a_code_that_is_not_defined_ends_the_connection)
 SPEC("U5-3.4.2.1-short")
 TEST(acknowledgements_of_every_length_are_understood)
 {
-    /* Twice the bytes after the packet id: without a reason, with one, with properties of length 0, with text. */
+    /* Length, then what follows the id: no reason, one, no properties, a reason string, a user property. */
     static const char *const forms[][3] = {
-        { "02", "", "" }, { "03", "00", "" }, { "04", "00 00", "" }, { "08", "00 04", "1F 00 01 'x'" },
+        { "02", "", "" },
+        { "03", "00", "" },
+        { "04", "00 00", "" },
+        { "08", "00 04", "1F 00 01 'x'" },
         { "0A", "00 06", "26 00 01 'k' 00 00" },
     };
     struct peer *s = connect5_with("s", prop_num(PROP_RECEIVE_MAXIMUM, 1));
@@ -221,7 +224,8 @@ TEST(acknowledgements_of_every_length_are_understood)
 SPEC("U5-truncated")
 TEST(acknowledgements_that_are_too_short_or_too_long_end_the_connection)
 {
-    static const char *const bad[] = { "00", "01 00", "04 00 01 00 01", "05 00 01 00 00 00", "06 00 01 00 01 1F 00" };
+    static const char *const bad[] = { "00", "01 00", "04 00 01 00 01", "05 00 01 00 00 00",
+                                       "06 00 01 00 01 1F 00" };
     static const char *const first[] = { "40", "50", "62", "70" };
     for (size_t t = 0; t < 4; t++) {
         for (size_t i = 0; i < 5; i++) {
@@ -286,7 +290,7 @@ TEST(a_puback_for_an_id_that_is_not_in_use_does_nothing)
     expect_nothing(s);
 }
 
-/* ---- from the publisher --------------------------------------------------------------------------------- */
+/* ---- from the publisher ---------------------------------------------------------------------------- */
 
 SPEC("MQTT-4.3.2-4", "MQTT311-4.3.2-2")
 TEST(puback_means_that_the_broker_has_the_message)
@@ -313,7 +317,8 @@ TEST(after_puback_the_same_id_is_a_new_message_whatever_dup_says)
         struct peer *p = connect_version(v, "p");
         subscribe(s, "a", 1);
         for (int i = 0; i < 3; i++) {
-            send_publish(p, &(struct c_publish){ .topic = "a", .payload = "x", .qos = 1, .pid = 5, .dup = i > 0 });
+            send_publish(
+                p, &(struct c_publish){ .topic = "a", .payload = "x", .qos = 1, .pid = 5, .dup = i > 0 });
             expect_ack(p, PK_PUBACK, 5, 0);
             take_publish(s, "a", "x", 1);
         }
@@ -328,7 +333,8 @@ TEST(a_publish_that_was_cut_off_is_not_taken)
     struct peer *s = connect5("s");
     subscribe(s, "a", 1);
     struct peer *p = connect5("p");
-    struct bytes b = publish_bytes(p, &(struct c_publish){ .topic = "a", .payload = "whole", .qos = 1, .pid = 1 });
+    struct bytes b =
+        publish_bytes(p, &(struct c_publish){ .topic = "a", .payload = "whole", .qos = 1, .pid = 1 });
     send_bytes(p, b.at, b.len - 1);
     drop(p);
     expect_nothing(s);

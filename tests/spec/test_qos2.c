@@ -6,7 +6,7 @@ static struct peer *stay(uint8_t version, const char *id)
     return version == 5 ? stay5(id) : stay311(id);
 }
 
-/* ---- towards the subscriber ----------------------------------------------------------------------------- */
+/* ---- towards the subscriber ------------------------------------------------------------------------ */
 
 SPEC("MQTT-4.3.3-1", "MQTT-4.3.3-2", "MQTT-2.2.1-4", "MQTT311-4.3.3-1")
 TEST(each_new_qos_2_message_has_an_unused_id_and_dup_0)
@@ -138,8 +138,8 @@ TEST(pubrec_pubrel_and_pubcomp_with_a_code_that_is_not_defined_end_the_connectio
     static const struct {
         enum packet_type type;
         uint8_t reason;
-    } bad[] = { { PK_PUBREC, 0x01 }, { PK_PUBREC, 0x92 }, { PK_PUBREC, 0x81 }, { PK_PUBREC, 0xFF },
-                { PK_PUBREL, 0x10 }, { PK_PUBREL, 0x80 }, { PK_PUBREL, 0x97 }, { PK_PUBREL, 0xFF },
+    } bad[] = { { PK_PUBREC, 0x01 },  { PK_PUBREC, 0x92 },  { PK_PUBREC, 0x81 },  { PK_PUBREC, 0xFF },
+                { PK_PUBREL, 0x10 },  { PK_PUBREL, 0x80 },  { PK_PUBREL, 0x97 },  { PK_PUBREL, 0xFF },
                 { PK_PUBCOMP, 0x10 }, { PK_PUBCOMP, 0x80 }, { PK_PUBCOMP, 0x97 }, { PK_PUBCOMP, 0xFF } };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct peer *p = connect5("p");
@@ -178,7 +178,7 @@ TEST(a_pubcomp_with_0x92_ends_the_exchange)
     take_publish(s, "a", "y", 2);
 }
 
-/* ---- from the publisher --------------------------------------------------------------------------------- */
+/* ---- from the publisher ---------------------------------------------------------------------------- */
 
 SPEC("MQTT-4.3.3-8", "MQTT311-4.3.3-2")
 TEST(pubrec_means_that_the_broker_has_the_message)
@@ -334,8 +334,11 @@ TEST(the_handshake_is_finished_though_the_message_has_expired)
     advance(2000);
     s = stay5("s");
     expect_nothing(s); /* expired */
-    send_publish(p, &(struct c_publish){
-                        .topic = "a", .qos = 2, .pid = 4, .dup = true, .props = PROPS(prop_num(PROP_MESSAGE_EXPIRY, 1)) });
+    send_publish(p, &(struct c_publish){ .topic = "a",
+                                         .qos = 2,
+                                         .pid = 4,
+                                         .dup = true,
+                                         .props = PROPS(prop_num(PROP_MESSAGE_EXPIRY, 1)) });
     expect_ack(p, PK_PUBREC, 4, 0);
     send_ack(p, PK_PUBREL, 4, 0);
     expect_ack(p, PK_PUBCOMP, 4, 0);

@@ -12,7 +12,7 @@ static void check_retained(const char *filter, const char *topic, const char *pa
     leave(s);
 }
 
-/* ---- the store ------------------------------------------------------------------------------------------ */
+/* ---- the store ------------------------------------------------------------------------------------- */
 
 SPEC("MQTT-3.3.1-5", "MQTT311-3.3.1-5", "MQTT311-3.3.1-8")
 TEST(a_retained_message_is_stored_with_its_qos)
@@ -137,7 +137,7 @@ TEST(retained_messages_outlive_the_session_that_published_them)
     check_retained("a", "a", "x");
 }
 
-/* ---- to whom it goes ------------------------------------------------------------------------------------ */
+/* ---- to whom it goes ------------------------------------------------------------------------------- */
 
 SPEC("MQTT311-3.3.1-9", "MQTT-3.3.1-12", "MQTT-3.3.1-13")
 TEST(live_messages_carry_retain_only_where_it_was_asked_for)
@@ -264,8 +264,9 @@ TEST(a_retained_message_carries_the_identifier_of_the_new_subscription)
     publish_retained(p, "a", "x", 0);
     struct peer *s = connect5("s");
     subscribe(s, "+", 0 | OPT_RETAIN_HANDLING(2));
-    send_subscribe(s, &(struct c_subscribe){
-                          .pid = 9, .props = PROPS(prop_num(PROP_SUBSCRIPTION_ID, 321)), FILTERS({ "a", 0 }) });
+    send_subscribe(s, &(struct c_subscribe){ .pid = 9,
+                                             .props = PROPS(prop_num(PROP_SUBSCRIPTION_ID, 321)),
+                                             FILTERS({ "a", 0 }) });
     expect_packet(s, PK_SUBACK);
     struct packet got = expect_publish(s, "a", "x");
     CHECK_EQ(count_prop(&got, PROP_SUBSCRIPTION_ID), 1);
@@ -288,7 +289,7 @@ TEST(each_filter_of_one_subscribe_gets_its_retained_messages)
     expect_nothing(s);
 }
 
-/* ---- while they are on their way ------------------------------------------------------------------------ */
+/* ---- while they are on their way ------------------------------------------------------------------- */
 
 SPEC("MQTT-3.3.1-9", "MQTT-3.3.4-9")
 TEST(a_thousand_retained_messages_arrive_once_each_through_a_window_of_three)
@@ -409,7 +410,8 @@ TEST(no_local_keeps_a_client_from_its_own_retained_messages)
 SPEC("MQTT311-3.3.1-6")
 TEST(retained_messages_of_topics_that_begin_alike_are_kept_apart)
 {
-    static const char *const topics[] = { "a", "a/", "a//", "/a", "//", "/", "ab", "a/b", "a b", "A", "a\xC3\xA4", "b" };
+    static const char *const topics[] = { "a",  "a/",  "a//", "/a", "//",        "/",
+                                          "ab", "a/b", "a b", "A",  "a\xC3\xA4", "b" };
     enum { N = sizeof topics / sizeof topics[0] };
     struct peer *p = connect5("p");
     for (size_t i = 0; i < N; i++)

@@ -50,9 +50,8 @@ static void every_field_lands_in_its_place(void **state)
         assert_slice(c.username, TEXT("u"));
         assert_slice(c.password, BYTES(0, 0xFE));
         assert_int_equal(c.session_expiry_s, c.version == 5 ? 9 : 0);
-        assert_int_equal(c.will_props.will_delay_s, c.version == 5 ? 7 : 0);
-        assert_int_equal(c.props.request_problem, c.version == 5 ? 1 : 0);
-        assert_int_equal(c.props.receive_maximum, 65535);
+        assert_int_equal(midge_props_number(&c.will_props, PROP_WILL_DELAY), c.version == 5 ? 7 : 0);
+        assert_int_equal(midge_props_number(&c.props, PROP_RECEIVE_MAXIMUM), 65535);
         wire_free(keep);
     }
 }
@@ -83,14 +82,14 @@ static void connect_properties_are_read(void **state)
                                   0x17, 0, 0x15, 0, 1, 'm', 0x16, 0, 1, 'd', 0, 0),
                             &c, NULL),
                      MIDGE_RC_SUCCESS);
-    assert_int_equal(c.props.receive_maximum, 10);
-    assert_int_equal(c.props.maximum_packet_size, 65536);
-    assert_int_equal(c.props.topic_alias_maximum, 5);
-    assert_int_equal(c.props.request_response, 1);
-    assert_int_equal(c.props.request_problem, 0);
-    assert_int_equal(c.props.auth_method.len, 1);
+    assert_int_equal(midge_props_number(&c.props, PROP_RECEIVE_MAXIMUM), 10);
+    assert_int_equal(midge_props_number(&c.props, PROP_MAXIMUM_PACKET_SIZE), 65536);
+    assert_int_equal(midge_props_number(&c.props, PROP_TOPIC_ALIAS_MAXIMUM), 5);
+    assert_int_equal(midge_props_number(&c.props, PROP_REQUEST_RESPONSE), 1);
+    assert_int_equal(midge_props_number(&c.props, PROP_REQUEST_PROBLEM), 0);
+    assert_int_equal(midge_props_text(&c.props, PROP_AUTH_METHOD).len, 1);
     assert_int_equal(c.client_id.len, 0);
-    assert_int_equal(c.will_props.request_problem, 1); /* no will: the defaults */
+    assert_int_equal(midge_props_number(&c.will_props, PROP_REQUEST_PROBLEM), 1); /* no will: the defaults */
 }
 
 struct versioned {
@@ -310,7 +309,7 @@ static void what_is_written_is_what_is_read(void **state)
         assert_slice(back.username, c.username);
         assert_slice(back.password, c.password);
         assert_int_equal(back.session_expiry_s, version == 5 ? 9 : 0);
-        assert_int_equal(back.will_props.will_delay_s, version == 5 ? 7 : 0);
+        assert_int_equal(midge_props_number(&back.will_props, PROP_WILL_DELAY), version == 5 ? 7 : 0);
         wire_free(got);
     }
     struct midge_connect least = { .version = 4 };

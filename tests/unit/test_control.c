@@ -74,19 +74,19 @@ static void fields_arrive(void **state)
     assert_int_equal(midge_decode_control(PK_DISCONNECT, (struct midge_slice){ 0 }, 5, true, &c),
                      MIDGE_RC_SUCCESS);
     assert_int_equal(c.reason, 0);
-    assert_int_equal(c.props.present, 0);
+    assert_int_equal(c.props.section.len, 0);
     assert_int_equal(
         midge_decode_control(PK_DISCONNECT, BYTES(0x82, 9, 0x11, 0, 0, 0, 60, 0x1F, 0, 1, 'w'), 5, true, &c),
         MIDGE_RC_SUCCESS);
     assert_int_equal(c.reason, 0x82);
-    assert_int_equal(c.props.session_expiry_s, 60);
+    assert_int_equal(midge_props_number(&c.props, PROP_SESSION_EXPIRY), 60);
     assert_true(midge_props_has(&c.props, PROP_SESSION_EXPIRY));
-    assert_slice(c.props.reason_string, TEXT("w"));
+    assert_slice(midge_props_text(&c.props, PROP_REASON_STRING), TEXT("w"));
     assert_int_equal(
         midge_decode_control(PK_AUTH, BYTES(0x18, 8, 0x15, 0, 1, 'm', 0x16, 0, 1, 'd'), 5, false, &c),
         MIDGE_RC_SUCCESS);
-    assert_slice(c.props.auth_method, TEXT("m"));
-    assert_slice(c.props.auth_data, TEXT("d"));
+    assert_slice(midge_props_text(&c.props, PROP_AUTH_METHOD), TEXT("m"));
+    assert_slice(midge_props_text(&c.props, PROP_AUTH_DATA), TEXT("d"));
 }
 
 SPEC("U5-truncated")

@@ -216,7 +216,7 @@ static void what_follows_the_section_is_left_alone(void **state)
     midge_rd_init(&r, BYTES(0x02, 0x01, 0x01, 0x26, 'x'));
     assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p), MIDGE_RC_SUCCESS);
     assert_int_equal(midge_rd_left(&r), 2);
-    assert_int_equal(p.payload_format, 1);
+    assert_int_equal(midge_props_number(&p, PROP_PAYLOAD_FORMAT), 1);
     assert_int_equal(p.user_count, 0);
 }
 
@@ -306,21 +306,21 @@ static void absent_properties_have_the_standard_s_values(void **state)
     (void)state;
     struct midge_props p;
     assert_int_equal(read_section((struct midge_slice){ 0 }, IN(CONNACK), &p), MIDGE_RC_SUCCESS);
-    assert_int_equal(p.present, 0);
-    assert_int_equal(p.receive_maximum, 65535);
-    assert_int_equal(p.request_problem, 1);
-    assert_int_equal(p.request_response, 0);
-    assert_int_equal(p.maximum_qos, 2);
-    assert_int_equal(p.retain_available, 1);
-    assert_int_equal(p.wildcard_available, 1);
-    assert_int_equal(p.subscription_id_available, 1);
-    assert_int_equal(p.shared_available, 1);
-    assert_int_equal(p.session_expiry_s, 0);
-    assert_int_equal(p.maximum_packet_size, 0);
-    assert_int_equal(p.topic_alias_maximum, 0);
+    assert_int_equal(p.section.len, 0);
+    assert_int_equal(midge_props_number(&p, PROP_RECEIVE_MAXIMUM), 65535);
+    assert_int_equal(midge_props_number(&p, PROP_REQUEST_PROBLEM), 1);
+    assert_int_equal(midge_props_number(&p, PROP_REQUEST_RESPONSE), 0);
+    assert_int_equal(midge_props_number(&p, PROP_MAXIMUM_QOS), 2);
+    assert_int_equal(midge_props_number(&p, PROP_RETAIN_AVAILABLE), 1);
+    assert_int_equal(midge_props_number(&p, PROP_WILDCARD_AVAILABLE), 1);
+    assert_int_equal(midge_props_number(&p, PROP_SUBSCRIPTION_ID_AVAILABLE), 1);
+    assert_int_equal(midge_props_number(&p, PROP_SHARED_AVAILABLE), 1);
+    assert_int_equal(midge_props_number(&p, PROP_SESSION_EXPIRY), 0);
+    assert_int_equal(midge_props_number(&p, PROP_MAXIMUM_PACKET_SIZE), 0);
+    assert_int_equal(midge_props_number(&p, PROP_TOPIC_ALIAS_MAXIMUM), 0);
     assert_int_equal(p.user_count, 0);
-    assert_null(p.auth_method.data);
-    assert_null(p.reason_string.data);
+    assert_false(midge_props_has(&p, PROP_AUTH_METHOD));
+    assert_false(midge_props_has(&p, PROP_REASON_STRING));
 }
 
 static void each_value_arrives_in_its_field(void **state)
@@ -333,31 +333,31 @@ static void each_value_arrives_in_its_field(void **state)
                            'R', 0x1C, 0, 1, 's', 0x15, 0, 1, 'm', 0x16, 0, 1, 'd'),
                      IN(CONNACK), &p),
         MIDGE_RC_SUCCESS);
-    assert_int_equal(p.session_expiry_s, 0x01020304);
-    assert_int_equal(p.receive_maximum, 0x0506);
-    assert_int_equal(p.maximum_qos, 1);
-    assert_int_equal(p.retain_available, 0);
-    assert_int_equal(p.maximum_packet_size, 0x0708090A);
-    assert_int_equal(p.topic_alias_maximum, 0x0B0C);
-    assert_int_equal(p.wildcard_available, 0);
-    assert_int_equal(p.subscription_id_available, 0);
-    assert_int_equal(p.shared_available, 0);
-    assert_int_equal(p.server_keep_alive_s, 0x0D0E);
-    assert_int_equal(p.assigned_id.len, 1);
-    assert_int_equal(p.reason_string.len, 1);
-    assert_int_equal(p.response_info.len, 1);
-    assert_int_equal(p.server_reference.len, 1);
-    assert_int_equal(p.auth_method.len, 1);
-    assert_int_equal(p.auth_data.len, 1);
+    assert_int_equal(midge_props_number(&p, PROP_SESSION_EXPIRY), 0x01020304);
+    assert_int_equal(midge_props_number(&p, PROP_RECEIVE_MAXIMUM), 0x0506);
+    assert_int_equal(midge_props_number(&p, PROP_MAXIMUM_QOS), 1);
+    assert_int_equal(midge_props_number(&p, PROP_RETAIN_AVAILABLE), 0);
+    assert_int_equal(midge_props_number(&p, PROP_MAXIMUM_PACKET_SIZE), 0x0708090A);
+    assert_int_equal(midge_props_number(&p, PROP_TOPIC_ALIAS_MAXIMUM), 0x0B0C);
+    assert_int_equal(midge_props_number(&p, PROP_WILDCARD_AVAILABLE), 0);
+    assert_int_equal(midge_props_number(&p, PROP_SUBSCRIPTION_ID_AVAILABLE), 0);
+    assert_int_equal(midge_props_number(&p, PROP_SHARED_AVAILABLE), 0);
+    assert_int_equal(midge_props_number(&p, PROP_SERVER_KEEP_ALIVE), 0x0D0E);
+    assert_int_equal(midge_props_text(&p, PROP_ASSIGNED_ID).len, 1);
+    assert_int_equal(midge_props_text(&p, PROP_REASON_STRING).len, 1);
+    assert_int_equal(midge_props_text(&p, PROP_RESPONSE_INFO).len, 1);
+    assert_int_equal(midge_props_text(&p, PROP_SERVER_REFERENCE).len, 1);
+    assert_int_equal(midge_props_text(&p, PROP_AUTH_METHOD).len, 1);
+    assert_int_equal(midge_props_text(&p, PROP_AUTH_DATA).len, 1);
 
     assert_int_equal(read_section(BYTES(0x17, 0, 0x19, 1), IN(CONNECT), &p), MIDGE_RC_SUCCESS);
-    assert_int_equal(p.request_problem, 0);
-    assert_int_equal(p.request_response, 1);
+    assert_int_equal(midge_props_number(&p, PROP_REQUEST_PROBLEM), 0);
+    assert_int_equal(midge_props_number(&p, PROP_REQUEST_RESPONSE), 1);
 
     assert_int_equal(read_section(BYTES(0x18, 1, 2, 3, 4, 0x02, 5, 6, 7, 8), MIDGE_IN_WILL, &p),
                      MIDGE_RC_SUCCESS);
-    assert_int_equal(p.will_delay_s, 0x01020304);
-    assert_int_equal(p.message_expiry_s, 0x05060708);
+    assert_int_equal(midge_props_number(&p, PROP_WILL_DELAY), 0x01020304);
+    assert_int_equal(midge_props_number(&p, PROP_MESSAGE_EXPIRY), 0x05060708);
 
     struct midge_rd r;
     midge_rd_init(&r, BYTES(30, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09, 0, 1, 'd', 0x0B, 7, 0x0B,
@@ -367,12 +367,12 @@ static void each_value_arrives_in_its_field(void **state)
     midge_rd_init(&r, BYTES(29, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09, 0, 1, 'd', 0x0B, 7, 0x0B,
                             0x80, 1, 0x23, 0, 9, 0x26, 0, 1, 'k', 0, 1, 'v'));
     assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p), MIDGE_RC_SUCCESS);
-    assert_int_equal(p.payload_format, 1);
-    assert_slice(p.content_type, TEXT("c"));
-    assert_slice(p.response_topic, TEXT("r"));
-    assert_slice(p.correlation_data, TEXT("d"));
-    assert_int_equal(p.subscription_id, 128);
-    assert_int_equal(p.topic_alias, 9);
+    assert_int_equal(midge_props_number(&p, PROP_PAYLOAD_FORMAT), 1);
+    assert_slice(midge_props_text(&p, PROP_CONTENT_TYPE), TEXT("c"));
+    assert_slice(midge_props_text(&p, PROP_RESPONSE_TOPIC), TEXT("r"));
+    assert_slice(midge_props_text(&p, PROP_CORRELATION_DATA), TEXT("d"));
+    assert_int_equal(midge_props_number(&p, PROP_SUBSCRIPTION_ID), 128);
+    assert_int_equal(midge_props_number(&p, PROP_TOPIC_ALIAS), 9);
     assert_int_equal(p.user_count, 1);
 }
 

@@ -29,7 +29,7 @@ static void qos0_has_no_packet_id(void **state)
     assert_false(p.dup);
     assert_slice(p.topic, TEXT("a/b"));
     assert_slice(p.payload, BYTES(0, 7, 'x'));
-    assert_int_equal(p.props.receive_maximum, 65535);
+    assert_int_equal(midge_props_number(&p.props, PROP_RECEIVE_MAXIMUM), 65535);
     wire_free(keep);
 }
 
@@ -110,7 +110,7 @@ static void an_alias_may_stand_for_the_topic(void **state)
     struct midge_publish p;
     assert_int_equal(decode(0x30, BYTES(0, 0, 3, 0x23, 0, 7, 'x'), 5, &p, NULL), MIDGE_RC_SUCCESS);
     assert_int_equal(p.topic.len, 0);
-    assert_int_equal(p.props.topic_alias, 7);
+    assert_int_equal(midge_props_number(&p.props, PROP_TOPIC_ALIAS), 7);
     assert_int_equal(p.payload.len, 1);
 }
 
@@ -120,7 +120,7 @@ static void several_subscription_ids_may_come(void **state)
     (void)state;
     struct midge_publish p;
     assert_int_equal(decode(0x30, BYTES(0, 1, 't', 4, 0x0B, 1, 0x0B, 2), 5, &p, NULL), MIDGE_RC_SUCCESS);
-    assert_int_equal(p.props.subscription_id, 2);
+    assert_int_equal(midge_props_number(&p.props, PROP_SUBSCRIPTION_ID), 1); /* the first */
 }
 
 SPEC("U5-truncated")

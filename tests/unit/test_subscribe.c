@@ -22,7 +22,7 @@ static void filters_come_in_order_with_their_options(void **state)
     assert_int_equal(midge_decode_subscribe(PK_SUBSCRIBE, body, 5, &s), MIDGE_RC_SUCCESS);
     assert_int_equal(s.pid, 0x1234);
     assert_int_equal(s.filters, 3);
-    assert_int_equal(s.props.subscription_id, 7);
+    assert_int_equal(midge_props_number(&s.props, PROP_SUBSCRIPTION_ID), 7);
     struct midge_filter_request f;
     assert_true(midge_next_filter(&s, PK_SUBSCRIBE, 5, &f));
     assert_slice(f.filter, TEXT("a/#"));
@@ -49,7 +49,7 @@ static void unsubscribe_has_filters_alone(void **state)
     assert_int_equal(midge_decode_subscribe(PK_UNSUBSCRIBE, BYTES(0, 1, 0, 1, 'a', 0, 1, 'b'), 4, &s),
                      MIDGE_RC_SUCCESS);
     assert_int_equal(s.filters, 2);
-    assert_int_equal(s.props.receive_maximum, 65535); /* 3.x: the defaults */
+    assert_int_equal(midge_props_number(&s.props, PROP_RECEIVE_MAXIMUM), 65535); /* 3.x: the defaults */
     assert_true(midge_next_filter(&s, PK_UNSUBSCRIBE, 4, &f));
     assert_slice(f.filter, TEXT("a"));
     assert_true(midge_next_filter(&s, PK_UNSUBSCRIBE, 4, &f));
@@ -250,7 +250,7 @@ static void answers_are_read(void **state)
         struct midge_slice copy = wire_copy(rows[i].body);
         assert_int_equal(midge_decode_suback(rows[i].type, copy, rows[i].version, &s), rows[i].rc);
         if (rows[i].rc == MIDGE_RC_SUCCESS) {
-            assert_int_equal(s.props.receive_maximum, 65535);
+            assert_int_equal(midge_props_number(&s.props, PROP_RECEIVE_MAXIMUM), 65535);
             assert_slice(s.codes, midge_slice_of(rows[i].body.data + (rows[i].version == 5 ? 3 : 2),
                                                  rows[i].body.len - (rows[i].version == 5 ? 3 : 2)));
         }
