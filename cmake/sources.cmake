@@ -9,6 +9,7 @@ set(MIDGE_BASE_SOURCES
     src/base/map.c
     src/base/mem.c
     src/base/reader.c
+    src/base/slice.c
     src/base/timer.c
     src/base/utf8.c
     src/base/writer.c

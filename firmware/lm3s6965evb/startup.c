@@ -30,10 +30,12 @@ static bool in_ram(const void *p, size_t n)
     return (uintptr_t)p >= RAM_START && (uintptr_t)p <= RAM_START + RAM_BYTES - n;
 }
 
+#define NEAR_BYTES 4096u /* a frame may be large */
+
 /* If the stack has overflowed, the frame was not written, and is not read. */
 __attribute__((used)) static _Noreturn void report_fault(const struct exception_frame *frame)
 {
-    bool overflow = (const uint8_t *)frame < stack_bottom;
+    bool overflow = (const uint8_t *)frame < stack_bottom || SCB_MMFAR - (RAM_START - NEAR_BYTES) < NEAR_BYTES;
     say(overflow ? "\nfault: stack overflow" : "\nfault");
     say_register("cfsr", SCB_CFSR);
     say_register("address", SCB_MMFAR);

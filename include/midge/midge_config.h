@@ -52,6 +52,16 @@
 #define MIDGE_AUTH 1
 #endif
 
+/* The login hook's LATER, answered by midge_login_done. Without it LATER denies. */
+#ifndef MIDGE_LOGIN_LATER
+#define MIDGE_LOGIN_LATER 1
+#endif
+
+/* Publishers are paused while memory is short. Without it they are refused at once, whatever limits.pause_ms says. */
+#ifndef MIDGE_PAUSE
+#define MIDGE_PAUSE 1
+#endif
+
 /* Reason strings in acknowledgements and DISCONNECT, where the client asked for problem information. */
 #ifndef MIDGE_REASON_STRINGS
 #define MIDGE_REASON_STRINGS 1
@@ -65,6 +75,11 @@
 /* Counters published below $SYS/broker. */
 #ifndef MIDGE_SYS
 #define MIDGE_SYS 1
+#endif
+
+/* Counters behind midge_get_stats. Without them it tells what is in use now and leaves the rest 0. */
+#ifndef MIDGE_STATS
+#define MIDGE_STATS 1
 #endif
 
 /* Books per session and QoS: what became of each message that was queued. */
@@ -83,6 +98,9 @@
 #endif
 #if MIDGE_SYS && !MIDGE_RETAIN
 #error "MIDGE_SYS needs MIDGE_RETAIN: $SYS topics are retained messages"
+#endif
+#if (MIDGE_SYS || MIDGE_BOOKS) && !MIDGE_STATS
+#error "MIDGE_SYS and MIDGE_BOOKS need MIDGE_STATS"
 #endif
 #if MIDGE_REASON_STRINGS && !MIDGE_V5
 #error "MIDGE_REASON_STRINGS needs MIDGE_V5: 3.x acknowledgements carry no text"

@@ -29,34 +29,17 @@ static size_t granules_of(size_t bytes)
     return bytes / GRANULE + (bytes % GRANULE != 0);
 }
 
-static unsigned lowest_bit(word w)
-{
-    unsigned at = 0;
-    for (unsigned half = WORD_BITS / 2; half > 0; half /= 2) {
-        word low = ((word)1 << half) - 1;
-        if ((w & low) == 0) {
-            w >>= half;
-            at += half;
-        }
-    }
-    return at;
-}
-
 /* First granule in from..to-1 that is in use (flip 0) or free (flip ALL); `to` when there is none. */
 static size_t scan(const struct arena *a, size_t from, size_t to, word flip)
 {
-    if (from >= to)
-        return to;
-    size_t i = from / WORD_BITS;
-    word w = (a->map[i] ^ flip) & ALL << from % WORD_BITS;
-    while (w == 0) {
-        i++;
-        if (i * WORD_BITS >= to)
-            return to;
-        w = a->map[i] ^ flip;
+    for (size_t at = from; at < to; at++) {
+        word w = (a->map[at / WORD_BITS] ^ flip) >> at % WORD_BITS;
+        if (w & 1)
+            return at;
+        if (w == 0)
+            at |= WORD_BITS - 1; /* nor is any other of this word */
     }
-    size_t at = i * WORD_BITS + lowest_bit(w);
-    return at < to ? at : to;
+    return to;
 }
 
 /* Lowest run of n free granules; a->granules when there is none. */

@@ -29,19 +29,18 @@ struct sip {
     uint32_t a, b, c, d;
 };
 
-static inline struct sip sip_round(struct sip v)
+static void sip_round(struct sip *v)
 {
-    v.a += v.b;
-    v.b = rotate(v.b, 5) ^ v.a;
-    v.a = rotate(v.a, 16);
-    v.c += v.d;
-    v.d = rotate(v.d, 8) ^ v.c;
-    v.a += v.d;
-    v.d = rotate(v.d, 7) ^ v.a;
-    v.c += v.b;
-    v.b = rotate(v.b, 13) ^ v.c;
-    v.c = rotate(v.c, 16);
-    return v;
+    v->a += v->b;
+    v->b = rotate(v->b, 5) ^ v->a;
+    v->a = rotate(v->a, 16);
+    v->c += v->d;
+    v->d = rotate(v->d, 8) ^ v->c;
+    v->a += v->d;
+    v->d = rotate(v->d, 7) ^ v->a;
+    v->c += v->b;
+    v->b = rotate(v->b, 13) ^ v->c;
+    v->c = rotate(v->c, 16);
 }
 
 static uint32_t word_at(const uint8_t *p)
@@ -65,11 +64,12 @@ static uint32_t sip(const uint32_t seed[2], struct midge_slice key)
     for (uint32_t at = 0; at <= key.len; at += 4) {
         uint32_t word = key.len - at >= 4 ? word_at(key.data + at) : last_word(key);
         v.d ^= word;
-        v = sip_round(v);
+        sip_round(&v);
         v.a ^= word;
     }
     v.c ^= 0xFF;
-    v = sip_round(sip_round(sip_round(v)));
+    for (int i = 0; i < 3; i++)
+        sip_round(&v);
     return v.b ^ v.d;
 }
 

@@ -41,23 +41,27 @@ bool midge_mem_would_fit(const struct midge_mem *m, size_t n)
     return fits(m, n, m->limit - m->reserve);
 }
 
-static void add(size_t *now, size_t *peak, size_t n)
+static void raise_peak(size_t *peak, size_t now)
 {
-    *now += n;
-    if (*now > *peak)
-        *peak = *now;
+    if (now > *peak)
+        *peak = now;
 }
 
 static void charge(struct midge_mem *m, size_t cost, enum midge_tag tag)
 {
-    add(&m->used, &m->peak, cost);
-    add(&m->by_tag[tag], &m->peak_by_tag[tag], cost);
+    m->used += cost;
+    if (!MIDGE_STATS)
+        return;
+    m->by_tag[tag] += cost;
+    raise_peak(&m->peak, m->used);
+    raise_peak(&m->peak_by_tag[tag], m->by_tag[tag]);
 }
 
 static void discharge(struct midge_mem *m, size_t cost, enum midge_tag tag)
 {
     m->used -= cost;
-    m->by_tag[tag] -= cost;
+    if (MIDGE_STATS)
+        m->by_tag[tag] -= cost;
 }
 
 void *midge_mem_alloc(struct midge_mem *m, size_t n, enum midge_tag tag)
@@ -79,6 +83,8 @@ void *midge_mem_zalloc(struct midge_mem *m, size_t n, enum midge_tag tag)
 
 void *midge_mem_resize(struct midge_mem *m, void *p, size_t old, size_t n, enum midge_tag tag)
 {
+    if (!p)
+        return midge_mem_alloc(m, n, tag);
     size_t old_cost = midge_mem_cost(m, old);
     size_t cost = midge_mem_cost(m, n);
     if (cost > old_cost && !allowed(m, cost - old_cost, tag))

@@ -9,9 +9,9 @@ struct midge_mem {
     size_t limit;                    /* used never passes it */
     size_t reserve;                  /* of the limit: only tags that keep the broker answering may use it */
     size_t used;
-    size_t peak;
-    size_t by_tag[MIDGE_TAGS];
-    size_t peak_by_tag[MIDGE_TAGS];
+    size_t peak;                     /* with MIDGE_STATS, as the rest */
+    size_t by_tag[MIDGE_STATS ? MIDGE_TAGS : 1];
+    size_t peak_by_tag[MIDGE_STATS ? MIDGE_TAGS : 1];
 };
 
 void midge_mem_init(struct midge_mem *m, const struct midge_memory *from, size_t limit, size_t reserve);
@@ -24,7 +24,7 @@ void midge_mem_set_limit(struct midge_mem *m, size_t limit, size_t reserve);
 void *midge_mem_alloc(struct midge_mem *m, size_t n, enum midge_tag tag);
 void *midge_mem_zalloc(struct midge_mem *m, size_t n, enum midge_tag tag);
 
-/* NULL: p is untouched. Shrinking cannot fail: if the allocator refuses, the old block stays (and is returned), but is
+/* p NULL: as midge_mem_alloc. NULL: p is untouched. Shrinking cannot fail: if the allocator refuses, the old block stays (and is returned), but is
  * then counted and freed as size n; providers accept that. */
 void *midge_mem_resize(struct midge_mem *m, void *p, size_t old, size_t n, enum midge_tag tag);
 void midge_mem_free(struct midge_mem *m, void *p, size_t n, enum midge_tag tag);

@@ -16,9 +16,6 @@ static inline struct midge_slice midge_slice_str(const char *s)
     return midge_slice_of(s, strlen(s));
 }
 
-static inline bool midge_slice_equal(struct midge_slice a, struct midge_slice b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
-}
+bool midge_slice_equal(struct midge_slice a, struct midge_slice b);
 
 #endif

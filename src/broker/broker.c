@@ -51,7 +51,7 @@ void midge_enter(struct midge *m, midge_ms now)
 
 void midge_leave(struct midge *m)
 {
-    if (m->busy == 1 && m->any_doomed)
+    if (MIDGE_MAX_QOS && m->busy == 1 && m->any_doomed)
         midge_end_doomed(m);
     if (MIDGE_LOCAL && m->busy == 1 && m->ops)
         midge_run_ops(m);
@@ -69,7 +69,7 @@ void midge_tick(struct midge *m, midge_ms now)
 {
     midge_enter(m, now);
     run_due(m);
-    if (m->pause_until)
+    if (MIDGE_PAUSE && m->pause_until)
         midge_quota_relief(m);
     if (MIDGE_LOCAL && m->local_due)
         midge_local_deliver(m);
@@ -93,11 +93,14 @@ midge_ms midge_deadline(const struct midge *m)
 {
     if (MIDGE_LOCAL && (m->local_due || m->ops))
         return m->host_now;
-    midge_ms next = earlier(timer_age(m, &m->conn_timers), timer_age(m, &m->away_timers));
+    midge_ms next = timer_age(m, &m->conn_timers);
+    if (MIDGE_PERSIST)
+        next = earlier(next, timer_age(m, &m->away_timers));
     if (MIDGE_RETAIN)
         next = earlier(next, midge_retain_due(m));
-    next = earlier(next, m->sys_due);
-    if (m->pause_until)
+    if (MIDGE_SYS)
+        next = earlier(next, m->sys_due);
+    if (MIDGE_PAUSE && m->pause_until)
         next = earlier(next, m->pause_until);
     if (next == MIDGE_NEVER)
         return MIDGE_NEVER;
@@ -173,7 +176,7 @@ void midge_free(struct midge *m)
     midge_retain_clear(&m->retain);
     if (m->subs.root)
         midge_subtree_clear(&m->subs);
-    if (m->sys)
+    if (MIDGE_SYS && m->sys)
         midge_sys_stop(m);
 
     struct midge_mem mem = m->mem;
@@ -190,7 +193,7 @@ void midge_shutdown(struct midge *m, midge_ms now)
         midge_conn_end(MIDGE_CONTAINER(struct midge_conn, all, l), MIDGE_RC_SERVER_SHUTTING_DOWN);
     }
     /* Wills that wait for their delay go out now: their sessions will not be there later. */
-    for (struct midge_link *l = m->sessions.away.head; MIDGE_WILL && l; l = l->next)
+    for (struct midge_link *l = m->sessions.away.head; MIDGE_WILL && MIDGE_PERSIST && l; l = l->next)
         midge_will_publish(m, MIDGE_CONTAINER(struct midge_rest, away, l)->session);
     midge_leave(m);
 }
@@ -203,10 +206,13 @@ void midge_set_limits(struct midge *m, const struct midge_limits *limits)
 
 /* ---- what the host is told ---------------------------------------------------------------------------- */
 
-void midge_tell(struct midge *m, const struct midge_event *event)
+void midge_tell(struct midge *m, const struct midge_session *s, struct midge_event *event)
 {
-    if (m->hooks->event)
-        m->hooks->event(m->hooks->user, event);
+    if (!m->hooks->event)
+        return;
+    if (s)
+        midge_session_who(s, &event->who);
+    m->hooks->event(m->hooks->user, event);
 }
 
 void midge_session_who(const struct midge_session *s, struct midge_who *who)
@@ -227,15 +233,6 @@ void midge_show(const struct midge *m, const struct midge_msg *msg, struct midge
                                    .retain = msg->retain,
                                    .has_expiry = msg->has_expiry };
     (void)midge_msg_left(msg, m->age, &out->expiry_s);
-}
-
-void midge_tell_session(struct midge *m, enum midge_event_kind kind, const struct midge_session *s, uint8_t reason)
-{
-    if (!m->hooks->event)
-        return;
-    struct midge_event ev = { .kind = kind, .reason = reason };
-    midge_session_who(s, &ev.who);
-    midge_tell(m, &ev);
 }
 
 /* ---- the books ---------------------------------------------------------------------------------------- */
@@ -296,20 +293,22 @@ void midge_get_stats(const struct midge *m, struct midge_stats *out)
 {
     *out = (struct midge_stats){
         .memory_used = m->mem.used,
-        .memory_peak = m->mem.peak,
         .connections = m->conn_count,
         .clients = m->client_count,
         .sessions = m->sessions.by_id.count,
         .subscriptions = m->subs.subs,
         .retained = m->retain.count,
-        .bytes_received = m->bytes_received,
-        .bytes_sent = m->bytes_sent,
-        .publish_received = m->publish_received,
-        .publish_sent = m->publish_sent,
-        .publish_refused = m->publish_refused,
     };
-    memcpy(out->memory_by_tag, m->mem.by_tag, sizeof out->memory_by_tag);
-    memcpy(out->memory_peak_by_tag, m->mem.peak_by_tag, sizeof out->memory_peak_by_tag);
+    if (!MIDGE_STATS)
+        return;
+    out->memory_peak = m->mem.peak;
+    out->bytes_received = m->bytes_received;
+    out->bytes_sent = m->bytes_sent;
+    out->publish_received = m->publish_received;
+    out->publish_sent = m->publish_sent;
+    out->publish_refused = m->publish_refused;
+    memcpy(out->memory_by_tag, m->mem.by_tag, sizeof m->mem.by_tag);
+    memcpy(out->memory_peak_by_tag, m->mem.peak_by_tag, sizeof m->mem.peak_by_tag);
     copy_books(out->books, m->books);
     count_all(m, out->books);
 }
@@ -328,7 +327,7 @@ enum midge_err midge_get_books(const struct midge *m, struct midge_slice client_
 
 bool midge_message_property(const struct midge_message *message, uint32_t *at, struct midge_property *out)
 {
-    return midge_props_next(message->props, at, out);
+    return (MIDGE_V5 || MIDGE_LOCAL) && midge_props_next(message->props, at, out);
 }
 
 enum midge_err midge_kick(struct midge *m, struct midge_slice client_id, uint8_t reason, bool end_session,

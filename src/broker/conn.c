@@ -89,9 +89,8 @@ static bool grow_frame(struct midge_conn *c, uint32_t need)
     want = want < c->head.remaining ? want : c->head.remaining;
     if (!midge_quota_frame(c, want))
         return false;
-    struct midge_frame *f = c->frame
-        ? midge_mem_resize(&c->m->mem, c->frame, sizeof *f + cap, sizeof *f + want, MIDGE_TAG_FRAME)
-        : midge_mem_alloc(&c->m->mem, sizeof *f + want, MIDGE_TAG_FRAME);
+    struct midge_frame *f =
+        midge_mem_resize(&c->m->mem, c->frame, sizeof *f + cap, sizeof *f + want, MIDGE_TAG_FRAME);
     if (!f)
         return false;
     if (!c->frame)
@@ -146,7 +145,7 @@ static uint32_t step(struct midge_conn *c, struct midge_slice in)
 void midge_conn_take(struct midge_conn *c, struct midge_slice in)
 {
     while (in.len && c->state < CONN_ENDING) {
-        if (midge_login_waits(c)) {
+        if (MIDGE_LOGIN_LATER && midge_login_waits(c)) {
             if (!midge_login_hold(c, in))
                 midge_conn_end(c, MIDGE_RC_QUOTA_EXCEEDED);
             return;
@@ -160,7 +159,8 @@ void midge_conn_take(struct midge_conn *c, struct midge_slice in)
 void midge_recv(struct midge_conn *c, const void *bytes, size_t n, midge_ms now)
 {
     midge_enter(c->m, now);
-    c->m->bytes_received += n;
+    if (MIDGE_STATS)
+        c->m->bytes_received += n;
     midge_conn_take(c, midge_slice_of(bytes, n));
     midge_quota_pressure(c);
     midge_leave(c->m);
@@ -190,8 +190,7 @@ bool midge_conn_reserve(struct midge_conn *c, uint32_t n)
     uint32_t want = cap ? cap * 2 : CONTROL_FIRST;
     want = want < len + n ? len + n : want;
     struct midge_control_bytes *grown =
-        k ? midge_mem_resize(&c->m->mem, k, sizeof *k + cap, sizeof *k + want, MIDGE_TAG_CONTROL)
-          : midge_mem_alloc(&c->m->mem, sizeof *k + want, MIDGE_TAG_CONTROL);
+        midge_mem_resize(&c->m->mem, k, sizeof *k + cap, sizeof *k + want, MIDGE_TAG_CONTROL);
     if (!grown)
         return false;
     if (!k)
@@ -317,7 +316,8 @@ static void leave_session(struct midge_conn *c)
 static void let_go(struct midge_conn *c)
 {
     free_frame(c);
-    midge_login_free(c);
+    if (MIDGE_LOGIN_STATE)
+        midge_login_free(c);
     if (MIDGE_V5)
         midge_alias_in_free(&c->m->mem, &c->alias_in); /* [MQTT-3.3.2-7] */
     if (MIDGE_ALIAS_OUT)
@@ -363,7 +363,7 @@ static void check_keepalive(struct midge_conn *c)
     /* one and a half times, in ms [MQTT-3.1.2-22] [MQTT311-3.1.2-24] */
     uint32_t allowed = (uint32_t)c->keepalive_s * 1500u;
     uint32_t silent = midge_age32(c->m) - c->heard;
-    if (c->paused)
+    if (MIDGE_PAUSE && c->paused)
         arm(c, allowed); /* we do not listen: its clock stands still */
     else if (silent >= allowed)
         midge_conn_end(c, MIDGE_RC_KEEP_ALIVE_TIMEOUT);
@@ -417,7 +417,7 @@ void midge_conn_mark_ready(struct midge_conn *c)
 struct midge_conn *midge_ready(struct midge *m, midge_ms now)
 {
     midge_enter(m, now);
-    if (m->pause_until)
+    if (MIDGE_PAUSE && m->pause_until)
         midge_quota_relief(m);
     if (MIDGE_RETAIN && m->starving)
         midge_quota_feed(m);
@@ -452,8 +452,8 @@ unsigned midge_status(const struct midge_conn *c)
     bool more = c->state == CONN_UP && c->session->outbox && midge_outbox_has_next(c->m, c->session, c->window);
     if (c->state >= CONN_ENDING && !bytes)
         return MIDGE_STATUS_CLOSE;
-    return (bytes || more ? MIDGE_STATUS_PULL : 0) |
-           (c->paused || c->choked || midge_login_waits(c) ? MIDGE_STATUS_PAUSED : 0);
+    bool deaf = (MIDGE_PAUSE && c->paused) || c->choked || (MIDGE_LOGIN_LATER && midge_login_waits(c));
+    return (bytes || more ? MIDGE_STATUS_PULL : 0) | (deaf ? MIDGE_STATUS_PAUSED : 0);
 }
 
 void *midge_conn_user(const struct midge_conn *c)
@@ -483,7 +483,7 @@ void midge_conn_tell(struct midge_conn *c, enum midge_event_kind kind, uint8_t r
         return;
     struct midge_event ev = { .kind = kind, .reason = reason, .by_client = c->by_client };
     midge_conn_who(c, &ev.who);
-    midge_tell(c->m, &ev);
+    midge_tell(c->m, NULL, &ev);
 }
 
 bool midge_allowed(struct midge *m, const struct midge_session *s, enum midge_access what, struct midge_slice topic)

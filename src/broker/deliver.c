@@ -159,14 +159,12 @@ void midge_outbox_done(struct midge *m, struct midge_session *s, struct midge_en
 void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e, enum midge_drop why)
 {
     midge_book(m, s, e->qos, BOOK_DROPPED + (unsigned)why, 1);
-    if (m->hooks->event && e->qos) {
-        struct midge_event ev = { .kind = MIDGE_EV_DROPPED,
-                                  .reason = (uint8_t)why,
-                                  .qos = e->qos,
-                                  .topic = midge_msg_topic(e->msg) };
-        midge_session_who(s, &ev.who);
-        midge_tell(m, &ev);
-    }
+    if (MIDGE_MAX_QOS && e->qos)
+        midge_tell(m, s,
+                   &(struct midge_event){ .kind = MIDGE_EV_DROPPED,
+                                          .reason = (uint8_t)why,
+                                          .qos = e->qos,
+                                          .topic = midge_msg_topic(e->msg) });
     midge_entry_free(&m->mem, e);
 }
 
@@ -268,7 +266,8 @@ static void finish(struct midge_conn *c)
 {
     struct midge_entry *e = c->sending;
     c->sending = NULL;
-    c->m->publish_sent++;
+    if (MIDGE_STATS)
+        c->m->publish_sent++;
     if (!c->own_sending)
         return;
     c->own_sending = false;
@@ -329,7 +328,8 @@ size_t midge_pull(struct midge_conn *c, void *out, size_t room, midge_ms now)
             break;
         n += more;
     }
-    c->m->bytes_sent += n;
+    if (MIDGE_STATS)
+        c->m->bytes_sent += n;
     midge_leave(c->m);
     return n;
 }

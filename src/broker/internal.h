@@ -162,10 +162,10 @@ static inline uint32_t midge_age32(const struct midge *m)
 /* Arms `t` for `ms` from now, or for as long as a timer can wait; owners look again when it rings. */
 void midge_arm(struct midge *m, struct midge_timers *timers, struct midge_timer *t, midge_ms ms);
 
-void midge_tell(struct midge *m, const struct midge_event *event);
+/* Tells the host; who it is about is filled in from `s`, NULL = it is filled in or nobody. */
+void midge_tell(struct midge *m, const struct midge_session *s, struct midge_event *event);
 /* The host's view of a message, as published. */
 void midge_show(const struct midge *m, const struct midge_msg *msg, struct midge_message *out);
-void midge_tell_session(struct midge *m, enum midge_event_kind kind, const struct midge_session *s, uint8_t reason);
 void midge_session_who(const struct midge_session *s, struct midge_who *who);
 void midge_random(struct midge *m, void *out, size_t n);
 
@@ -229,6 +229,9 @@ void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bo
 uint8_t midge_max_qos(const struct midge *m);
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk);
 uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s);
+
+/* CONNECT may have to be kept while the answer is open. */
+#define MIDGE_LOGIN_STATE (MIDGE_AUTH || MIDGE_LOGIN_LATER)
 
 /* login.c: the question, the waiting, the AUTH exchange. */
 void midge_login_ask(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice body);

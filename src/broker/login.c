@@ -42,8 +42,7 @@ bool midge_login_hold(struct midge_conn *c, struct midge_slice in)
         return false;
     uint32_t cap = held ? held->cap : 0;
     struct midge_frame *f =
-        held ? midge_mem_resize(&c->m->mem, held, sizeof *f + cap, sizeof *f + len + in.len, MIDGE_TAG_FRAME)
-             : midge_mem_alloc(&c->m->mem, sizeof *f + in.len, MIDGE_TAG_FRAME);
+        midge_mem_resize(&c->m->mem, held, sizeof *f + cap, sizeof *f + len + in.len, MIDGE_TAG_FRAME);
     if (!f)
         return false;
     memcpy(f->bytes + len, in.data, in.len);
@@ -104,14 +103,15 @@ static void allow(struct midge_conn *c, const struct midge_connect *pk, const st
     } else {
         midge_connect_allowed(c, pk, a);
     }
-    midge_login_free(c);
+    if (MIDGE_LOGIN_STATE)
+        midge_login_free(c);
 }
 
 /* connect: the bytes of CONNECT, kept if the exchange goes on; pk: the same, decoded. Both NULL when UP. */
 static void settle(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice connect,
                    const struct midge_login_answer *a)
 {
-    bool goes_on = a->answer == MIDGE_LATER ||
+    bool goes_on = (MIDGE_LOGIN_LATER && a->answer == MIDGE_LATER) ||
                    (MIDGE_AUTH && a->answer == MIDGE_CONTINUE && midge_names_method(c->names).data);
     if (a->answer == MIDGE_ALLOW) {
         allow(c, pk, a);
@@ -147,7 +147,7 @@ static void settle_later(struct midge_conn *c, const struct midge_login_answer *
 void midge_login_done(struct midge_conn *c, const struct midge_login_answer *answer, midge_ms now)
 {
     midge_enter(c->m, now);
-    if (midge_login_waits(c)) {
+    if (MIDGE_LOGIN_LATER && midge_login_waits(c)) {
         c->login->waits = false;
         struct midge_frame *held = c->login->held;
         c->login->held = NULL;
@@ -168,6 +168,14 @@ static struct midge_slice connect_id(const struct midge_conn *c, const struct mi
     return pk->client_id.len ? pk->client_id : midge_names_assigned(c->names);
 }
 
+static void take_props(struct midge_login *in, const struct midge_props *p)
+{
+    if (!MIDGE_V5)
+        return;
+    in->method = midge_props_text(p, PROP_AUTH_METHOD);
+    in->auth_data = midge_props_text(p, PROP_AUTH_DATA);
+}
+
 static void ask(struct midge_conn *c, const struct midge_connect *pk, struct midge_login *in,
                 struct midge_login_answer *out)
 {
@@ -184,10 +192,8 @@ static void ask(struct midge_conn *c, const struct midge_connect *pk, struct mid
 
 void midge_login_ask(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice body)
 {
-    struct midge_login in = { .step = MIDGE_LOGIN_CONNECT,
-                              .password = pk->password,
-                              .method = midge_props_text(&pk->props, PROP_AUTH_METHOD),
-                              .auth_data = midge_props_text(&pk->props, PROP_AUTH_DATA) };
+    struct midge_login in = { .step = MIDGE_LOGIN_CONNECT, .password = pk->password };
+    take_props(&in, &pk->props);
     struct midge_login_answer answer = { .answer = MIDGE_ALLOW };
     ask(c, pk, &in, &answer);
     settle(c, pk, body, &answer);
@@ -211,9 +217,8 @@ enum midge_reason midge_on_auth(struct midge_conn *c, struct midge_slice body)
     if (again && !remember(c, (struct midge_slice){ 0 }))
         return MIDGE_RC_QUOTA_EXCEEDED;
 
-    struct midge_login in = { .step = again ? MIDGE_LOGIN_REAUTH : MIDGE_LOGIN_AUTH,
-                              .method = midge_props_text(&pk.props, PROP_AUTH_METHOD),
-                              .auth_data = midge_props_text(&pk.props, PROP_AUTH_DATA) };
+    struct midge_login in = { .step = again ? MIDGE_LOGIN_REAUTH : MIDGE_LOGIN_AUTH };
+    take_props(&in, &pk.props);
     struct midge_login_answer answer = { .answer = MIDGE_ALLOW };
     struct midge_connect connect;
     ask(c, kept_connect(c, &connect) ? &connect : NULL, &in, &answer);

@@ -221,8 +221,7 @@ static void up(struct midge_conn *c, const struct midge_connect *pk, bool presen
                               .session_present = present,
                               .clean_start = pk->clean_start,
                               .keepalive_s = pk->keepalive_s };
-    midge_conn_who(c, &ev.who);
-    midge_tell(m, &ev);
+    midge_tell(m, c->session, &ev);
     midge_session_mark_ready(m, c->session);
 }
 

@@ -62,7 +62,7 @@ static struct midge_msg *make_msg(struct midge_conn *c, const struct midge_publi
     bool whole = c->frame && pk->topic.data == c->frame->bytes + 2; /* not through an alias */
     if (whole && midge_mem_would_fit(&m->mem, 0)) {
         size_t size = sizeof *c->frame + c->frame->cap;
-        struct midge_msg *msg = midge_msg_adopt(&m->mem, c->frame, size, &parts, pack);
+        struct midge_msg *msg = midge_msg_adopt(&m->mem, c->frame, size, &parts, MIDGE_V5 ? pack : NULL);
         c->frame = NULL;
         return msg;
     }
@@ -81,8 +81,7 @@ static void tell_message(struct midge_conn *c, const struct midge_msg *msg, bool
     midge_show(c->m, msg, &message);
     message.dup = dup;
     struct midge_event ev = { .kind = MIDGE_EV_MESSAGE, .topic = message.topic, .qos = msg->qos, .message = &message };
-    midge_conn_who(c, &ev.who);
-    midge_tell(c->m, &ev);
+    midge_tell(c->m, c->session, &ev);
 }
 
 static bool reserved(struct midge_slice topic)
@@ -150,7 +149,8 @@ enum midge_reason midge_on_publish(struct midge_conn *c, struct midge_slice body
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
 
-    c->m->publish_received++;
+    if (MIDGE_STATS)
+        c->m->publish_received++;
     c->published = true;
     if (MIDGE_MAX_QOS == 2 && pk.qos == 2 && midge_ids_has(c->session->received, pk.pid))
         /* seen before: no second delivery [MQTT-4.3.3-10] [MQTT311-4.3.3-2] */

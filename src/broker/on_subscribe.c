@@ -25,11 +25,7 @@ static enum midge_reason check(struct midge *m, struct midge_session *s, const s
 static void tell(struct midge *m, const struct midge_session *s, enum midge_event_kind kind, struct midge_slice filter,
                  uint8_t qos)
 {
-    if (!m->hooks->event)
-        return;
-    struct midge_event ev = { .kind = kind, .topic = filter, .qos = qos };
-    midge_session_who(s, &ev.who);
-    midge_tell(m, &ev);
+    midge_tell(m, s, &(struct midge_event){ .kind = kind, .topic = filter, .qos = qos });
 }
 
 /* Retained messages go to new subscriptions, to known ones again only with Retain Handling 0, never to shared ones. */
@@ -112,9 +108,18 @@ static void encode_head(struct midge_wr *w, const struct midge_conn *c, const vo
         midge_wr_u8(w, 0);
 }
 
-static enum midge_reason one(struct midge_conn *c, enum midge_packet type, const struct midge_subscribe *pk,
-                             const struct midge_filter_request *want)
+/* A bridge of 3.x cannot ask for it, but means it: it wants nothing back that it brought, and RETAIN as published. */
+static void ask_as_bridge(struct midge_filter_request *want)
 {
+    want->no_local = true;
+    want->retain_as_published = true;
+}
+
+static enum midge_reason one(struct midge_conn *c, enum midge_packet type, const struct midge_subscribe *pk,
+                             struct midge_filter_request *want)
+{
+    if (c->bridge)
+        ask_as_bridge(want);
     if (type == PK_SUBSCRIBE)
         return midge_subscribe(c->m, c->session, want,
                                MIDGE_V5 ? midge_props_number(&pk->props, PROP_SUBSCRIPTION_ID) : 0);

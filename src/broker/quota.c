@@ -66,10 +66,14 @@ bool midge_quota_client(const struct midge *m)
 
 /* ---- packets as they arrive --------------------------------------------------------------------------- */
 
+/* Without properties and a will a CONNECT has no reason to be larger than hello_bytes. */
+#define LARGE_CONNECTS (MIDGE_V5 || MIDGE_WILL)
+
 enum midge_reason midge_quota_packet(struct midge_conn *c)
 {
     const struct midge_limits *l = c->m->limits;
-    uint32_t most = c->state == CONN_HELLO ? l->connect_bytes : l->packet_bytes;
+    uint32_t hello = LARGE_CONNECTS ? l->connect_bytes : l->hello_bytes;
+    uint32_t most = c->state == CONN_HELLO ? hello : l->packet_bytes;
     return midge_head_packet_bytes(&c->head) > most ? MIDGE_RC_PACKET_TOO_LARGE /* [MQTT-3.2.2-15] */
                                                     : MIDGE_RC_SUCCESS;
 }
@@ -97,6 +101,8 @@ bool midge_quota_frame(struct midge_conn *c, uint32_t cap)
     struct midge *m = c->m;
     if (c->state == CONN_UP) /* the reserve is for small packets: they can be answered, if only with a refusal */
         return cap <= m->limits->hello_bytes || midge_mem_would_fit(&m->mem, cap - (c->frame ? c->frame->cap : 0));
+    if (!LARGE_CONNECTS)
+        return true;
     uint32_t want = pool_share(c, cap);
     uint32_t had = c->frame ? c->frame->pooled : 0;
     while (want > had && m->connect_pool - had + want > m->limits->connect_pool_bytes) {
@@ -110,6 +116,8 @@ bool midge_quota_frame(struct midge_conn *c, uint32_t cap)
 
 void midge_quota_frame_grown(struct midge_conn *c, uint32_t cap)
 {
+    if (!LARGE_CONNECTS)
+        return;
     c->m->connect_pool -= c->frame->pooled;
     c->frame->pooled = pool_share(c, cap);
     c->m->connect_pool += c->frame->pooled;
@@ -213,7 +221,7 @@ void midge_quota_pressure(struct midge_conn *c)
         m->pause_spent = m->low_memory = false;
     if (c->state != CONN_UP)
         return;
-    if (above_high_water(m) && may_pause(c))
+    if (MIDGE_PAUSE && above_high_water(m) && may_pause(c))
         pause(c);
     c->published = false;
     if (c->control && c->control->len - c->control->at > m->limits->control_bytes)
@@ -271,9 +279,10 @@ void midge_quota_feed(struct midge *m)
 
 void midge_quota_refused(struct midge *m)
 {
-    m->publish_refused++;
+    if (MIDGE_STATS)
+        m->publish_refused++;
     if (m->low_memory || !above_high_water(m))
         return;
     m->low_memory = true;
-    midge_tell(m, &(struct midge_event){ .kind = MIDGE_EV_LOW_MEMORY, .reason = MIDGE_RC_QUOTA_EXCEEDED });
+    midge_tell(m, NULL, &(struct midge_event){ .kind = MIDGE_EV_LOW_MEMORY, .reason = MIDGE_RC_QUOTA_EXCEEDED });
 }

@@ -117,7 +117,7 @@ void midge_session_end(struct midge *m, struct midge_session *s, uint8_t reason)
         midge_subtree_remove(&m->subs, MIDGE_CONTAINER(struct midge_sub, on_session, s->subs));
     if (MIDGE_PERSIST)
         back_from_away(m, s);
-    midge_tell_session(m, MIDGE_EV_SESSION_ENDED, s, reason);
+    midge_tell(m, s, &(struct midge_event){ .kind = MIDGE_EV_SESSION_ENDED, .reason = reason });
     midge_session_free(&m->sessions, s);
 }
 

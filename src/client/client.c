@@ -134,6 +134,7 @@ void midge_client_end(struct midge_client *c, uint8_t reason, bool by_server)
     c->end_reason = reason;
     c->by_server = by_server;
     c->bye = !by_server && may_say(c, reason); /* [MQTT-4.13.2-1] */
+    c->cut = !c->bye;
     c->due = c->now + LINGER_MS;
 }
 
@@ -362,7 +363,8 @@ static enum midge_reason on_disconnect(struct midge_client *c, uint8_t first, st
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
     midge_client_end(c, p.reason, true);
-    tell_end(c, midge_props_text(&p.props, PROP_REASON_STRING), midge_props_text(&p.props, PROP_SERVER_REFERENCE));
+    tell_end(c, midge_props_text(&p.props, PROP_REASON_STRING),
+             midge_props_text(&p.props, PROP_SERVER_REFERENCE));
     return MIDGE_RC_SUCCESS;
 }
 
@@ -513,7 +515,6 @@ void midge_client_tick(struct midge_client *c, midge_ms now)
     } else if (c->state == STATE_UP && c->keepalive_s > 0) {
         if (c->now >= dead_at(c)) {
             midge_client_end(c, MIDGE_RC_KEEP_ALIVE_TIMEOUT, false);
-            c->cut = true; /* nobody is there to be told */
         } else if (!c->ping_open && c->now >= ping_at(c)) {
             c->ping_open = c->ping_due = true;
         }

@@ -82,7 +82,7 @@ struct midge_client {
     bool has_session; /* of this process: what the server may call present */
     bool greeted;     /* CONNECT was begun */
     bool bye;         /* DISCONNECT is still to be written */
-    bool cut;         /* nothing more can or need be sent */
+    bool cut;         /* nothing more is sent */
     bool by_server;
     bool told; /* DISCONNECTED */
     bool ping_due;
@@ -143,8 +143,8 @@ static inline bool midge_client_is_v5(const struct midge_client *c)
 
 void midge_client_tell(const struct midge_client *c, const struct midge_client_event *event);
 
-/* Ends the connection: finishes the packet that is half sent, says DISCONNECT where that may be, then asks
- * the host to close. */
+/* Ends the connection. Where DISCONNECT may be said, the packet that is half sent is finished and DISCONNECT
+ * follows; then, or else at once, the host is asked to close. */
 void midge_client_end(struct midge_client *c, uint8_t reason, bool by_server);
 
 bool midge_text_ok(struct midge_slice s); /* may be written as a UTF-8 string */

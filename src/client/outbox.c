@@ -357,7 +357,6 @@ static void drop_half_sent(struct midge_client *c)
     c->publishing = NULL;
     c->request = NULL;
     c->small_len = 0;
-    c->sent = 0;
     if (!o)
         return;
     o->again = true;

@@ -12,7 +12,7 @@ enum midge_reason midge_decode_ack(enum midge_packet type, struct midge_slice bo
             out->reason = midge_rd_u8(&r);
         if (midge_rd_left(&r) > 0) {
             struct midge_props props;
-            enum midge_reason rc = midge_props_read(&r, MIDGE_IN(type), &props);
+            enum midge_reason rc = midge_props_read(&r, version, MIDGE_IN(type), &props);
             if (rc != MIDGE_RC_SUCCESS)
                 return rc;
             out->reason_string = midge_props_text(&props, PROP_REASON_STRING);

@@ -60,13 +60,12 @@ static bool flags_lawful(unsigned flags, uint8_t version)
 
 static enum midge_reason read_props(struct midge_rd *r, struct midge_connect *out)
 {
-    if (MIDGE_V5 && out->version == MIDGE_V50) {
-        enum midge_reason rc = midge_props_read(r, MIDGE_IN(PK_CONNECT), &out->props);
+    enum midge_reason rc = midge_props_read(r, out->version, MIDGE_IN(PK_CONNECT), &out->props);
+    if (MIDGE_V5 && out->version == MIDGE_V50)
         out->session_expiry_s = midge_props_number(&out->props, PROP_SESSION_EXPIRY);
-        return rc;
-    }
-    out->session_expiry_s = out->clean_start ? 0 : UINT32_MAX; /* [MQTT311-3.1.2-4] [MQTT311-3.1.2-6] */
-    return MIDGE_RC_SUCCESS;
+    else
+        out->session_expiry_s = out->clean_start ? 0 : UINT32_MAX; /* [MQTT311-3.1.2-4] [MQTT311-3.1.2-6] */
+    return rc;
 }
 
 static enum midge_reason read_will(struct midge_rd *r, struct midge_connect *out, unsigned flags)
@@ -77,9 +76,7 @@ static enum midge_reason read_will(struct midge_rd *r, struct midge_connect *out
     out->will_retain = (flags & FLAG_WILL_RETAIN) != 0;
     out->will_qos = (uint8_t)((flags & FLAG_WILL_QOS) >> WILL_QOS_SHIFT);
 
-    enum midge_reason rc = MIDGE_RC_SUCCESS;
-    if (MIDGE_V5 && out->version == MIDGE_V50)
-        rc = midge_props_read(r, MIDGE_IN_WILL, &out->will_props);
+    enum midge_reason rc = midge_props_read(r, out->version, MIDGE_IN_WILL, &out->will_props);
     out->will_topic = midge_rd_string(r);   /* [MQTT-3.1.3-11] [MQTT311-3.1.3-10] */
     out->will_payload = midge_rd_binary(r); /* [MQTT-3.1.2-9] [MQTT311-3.1.2-9] */
     if (!midge_rd_ok(r))
@@ -189,7 +186,7 @@ enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,
     enum midge_reason rc = MIDGE_RC_SUCCESS;
     if (MIDGE_V5 && version == MIDGE_V50 && body.len != 2) {
         out->reason = midge_rd_u8(&r);
-        rc = midge_props_read(&r, MIDGE_IN(PK_CONNACK), props);
+        rc = midge_props_read(&r, version, MIDGE_IN(PK_CONNACK), props);
     } else if (!read_return_code(&r, &out->reason)) { /* 2 bytes: so refuses a server that knows 3.x only */
         return MIDGE_RC_MALFORMED;
     }

@@ -32,7 +32,7 @@ enum midge_reason midge_decode_control(enum midge_packet type, struct midge_slic
     if (body.len > 0)
         out->reason = midge_rd_u8(&r);
     if (body.len > 1 || (body.len == 1 && type == PK_AUTH)) {
-        enum midge_reason rc = midge_props_read(&r, MIDGE_IN(type), &out->props);
+        enum midge_reason rc = midge_props_read(&r, version, MIDGE_IN(type), &out->props);
         if (rc != MIDGE_RC_SUCCESS)
             return rc;
     }

@@ -9,6 +9,10 @@ enum midge_packet {
     PK_SUBSCRIBE, PK_SUBACK, PK_UNSUBSCRIBE, PK_UNSUBACK, PK_PINGREQ, PK_PINGRESP, PK_DISCONNECT, PK_AUTH
 };
 
+#define MIDGE_V31 3
+#define MIDGE_V311 4
+#define MIDGE_V50 5
+
 /* A fixed header as far as it has arrived: at most 5 bytes. */
 struct midge_head {
     uint8_t first;      /* type and flags */

@@ -12,10 +12,6 @@
 #include "codec/frame.h"
 #include "codec/props.h"
 
-#define MIDGE_V31 3
-#define MIDGE_V311 4
-#define MIDGE_V50 5
-
 /* ---- CONNECT and CONNACK: connect.c ------------------------------------------------------------------- */
 
 struct midge_connect {

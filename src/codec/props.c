@@ -143,9 +143,11 @@ static enum midge_reason read_section(struct midge_slice section, unsigned where
     return MIDGE_RC_SUCCESS;
 }
 
-enum midge_reason midge_props_read(struct midge_rd *r, unsigned where, struct midge_props *out)
+enum midge_reason midge_props_read(struct midge_rd *r, uint8_t version, unsigned where, struct midge_props *out)
 {
     *out = (struct midge_props){ 0 };
+    if (!MIDGE_V5 || version != MIDGE_V50)
+        return MIDGE_RC_SUCCESS;
     uint32_t len = midge_rd_varint(r);
     out->section = midge_rd_bytes(r, len);
     if (!midge_rd_ok(r))

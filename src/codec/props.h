@@ -40,12 +40,14 @@ uint32_t midge_props_number(const struct midge_props *p, enum midge_prop_id id);
 /* The value of a string or binary property, into the packet; data NULL = absent. */
 struct midge_slice midge_props_text(const struct midge_props *p, enum midge_prop_id id);
 
-/* Reads length and section. where: MIDGE_IN(packet type) or MIDGE_IN_WILL.
+/* Reads length and section; below 5.0 there is neither, and nothing is read.
+ * where: MIDGE_IN(packet type) or MIDGE_IN_WILL.
  * MIDGE_RC_MALFORMED: unknown or misplaced property, wrong type, bad string, section longer than the packet.
  * MIDGE_RC_PROTOCOL_ERROR: repeated property, value out of its range (0/1 flags, zero Receive Maximum, zero Maximum
  * Packet Size, zero Subscription Identifier), Authentication Data without Method.
  * MIDGE_RC_TOPIC_ALIAS_INVALID: Topic Alias 0 [MQTT-3.3.2-8]. */
-MIDGE_MUST_USE enum midge_reason midge_props_read(struct midge_rd *r, unsigned where, struct midge_props *out);
+MIDGE_MUST_USE enum midge_reason midge_props_read(struct midge_rd *r, uint8_t version, unsigned where,
+                                                  struct midge_props *out);
 
 /* Bytes of those properties of `section` that travel with a message (payload format, content type, response topic,
  * correlation data, user properties), and the copy of them, in their order [MQTT-3.3.2-18]. Message Expiry does not:

@@ -44,11 +44,7 @@ enum midge_reason midge_decode_publish(uint8_t first, struct midge_slice body, u
     midge_rd_init(&r, body);
     out->topic = midge_rd_string(&r);               /* [MQTT-3.3.2-1] [MQTT311-3.3.2-1] */
     out->pid = out->qos > 0 ? midge_rd_u16(&r) : 0; /* [MQTT-2.2.1-2] [MQTT311-2.3.1-5] */
-    enum midge_reason rc = MIDGE_RC_SUCCESS;
-    if (MIDGE_V5 && version == MIDGE_V50)
-        rc = midge_props_read(&r, MIDGE_IN(PK_PUBLISH), &out->props);
-    else
-        out->props = (struct midge_props){ 0 };
+    enum midge_reason rc = midge_props_read(&r, version, MIDGE_IN(PK_PUBLISH), &out->props);
     out->payload = midge_rd_rest(&r);
     if (!midge_rd_ok(&r))
         return MIDGE_RC_MALFORMED;

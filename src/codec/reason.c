@@ -4,8 +4,32 @@
 #include <string.h>
 
 #define FIRST_FAILURE 0x80
-#define SUCCESSES (MIDGE_RC_REAUTHENTICATE + 1)
 #define FAILURES (MIDGE_RC_WILDCARDS_NOT_SUPPORTED + 1 - FIRST_FAILURE)
+
+/* The first rows of both tables; the failures from 0x80 on follow without a gap. */
+static const uint8_t successes[] = {
+    MIDGE_RC_SUCCESS,
+    MIDGE_RC_GRANTED_QOS_1,
+    MIDGE_RC_GRANTED_QOS_2,
+    MIDGE_RC_DISCONNECT_WITH_WILL,
+    MIDGE_RC_NO_MATCHING_SUBSCRIBERS,
+    MIDGE_RC_NO_SUBSCRIPTION_EXISTED,
+    MIDGE_RC_CONTINUE_AUTHENTICATION,
+    MIDGE_RC_REAUTHENTICATE,
+};
+#define SUCCESSES (sizeof successes)
+#define ROWS (SUCCESSES + FAILURES)
+
+/* ROWS = there is no such code. */
+static unsigned row_of(uint8_t reason)
+{
+    if (reason >= FIRST_FAILURE + FAILURES)
+        return ROWS;
+    if (reason >= FIRST_FAILURE)
+        return SUCCESSES + (reason - FIRST_FAILURE);
+    const uint8_t *found = memchr(successes, reason, SUCCESSES);
+    return found ? (unsigned)(found - successes) : ROWS;
+}
 
 #define IN(type) MIDGE_IN(PK_##type)
 #define PUB_ACK (IN(PUBACK) | IN(PUBREC))
@@ -17,16 +41,15 @@
 /* MQTT 5.0 table 2-6, line by line.
  * [MQTT-3.2.2-8] [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-3.6.2-1] [MQTT-3.7.2-1] [MQTT-3.9.3-2] [MQTT-3.11.3-2]
  * [MQTT-3.14.2-1] [MQTT-3.15.2-1] [MQTT-4.12.0-2] [MQTT-4.12.0-3] */
-static const uint16_t lawful[SUCCESSES + FAILURES] = {
-    [MIDGE_RC_SUCCESS] =
-        IN(CONNACK) | PUB_ACK | PUB_END | IN(SUBACK) | IN(UNSUBACK) | BY_BOTH | MIDGE_IN_SERVER_AUTH,
-    [MIDGE_RC_GRANTED_QOS_1] = IN(SUBACK),
-    [MIDGE_RC_GRANTED_QOS_2] = IN(SUBACK),
-    [MIDGE_RC_DISCONNECT_WITH_WILL] = IN(DISCONNECT),
-    [MIDGE_RC_NO_MATCHING_SUBSCRIBERS] = PUB_ACK,
-    [MIDGE_RC_NO_SUBSCRIPTION_EXISTED] = IN(UNSUBACK),
-    [MIDGE_RC_CONTINUE_AUTHENTICATION] = IN(AUTH) | MIDGE_IN_SERVER_AUTH,
-    [MIDGE_RC_REAUTHENTICATE] = IN(AUTH),
+static const uint16_t lawful[ROWS] = {
+    /* Success */ IN(CONNACK) | PUB_ACK | PUB_END | IN(SUBACK) | IN(UNSUBACK) | BY_BOTH | MIDGE_IN_SERVER_AUTH,
+    /* Granted QoS 1 */ IN(SUBACK),
+    /* Granted QoS 2 */ IN(SUBACK),
+    /* Disconnect with will message */ IN(DISCONNECT),
+    /* No matching subscribers */ PUB_ACK,
+    /* No subscription existed */ IN(UNSUBACK),
+    /* Continue authentication */ IN(AUTH) | MIDGE_IN_SERVER_AUTH,
+    /* Re-authenticate */ IN(AUTH),
     AT(UNSPECIFIED) = IN(CONNACK) | PUB_ACK | IN(SUBACK) | IN(UNSUBACK) | BY_BOTH,
     AT(MALFORMED) = IN(CONNACK) | BY_BOTH,
     AT(PROTOCOL_ERROR) = IN(CONNACK) | BY_BOTH,
@@ -66,9 +89,8 @@ static const uint16_t lawful[SUCCESSES + FAILURES] = {
 
 bool midge_reason_lawful(uint8_t reason, unsigned where)
 {
-    unsigned row = reason < FIRST_FAILURE ? reason : SUCCESSES + (reason - FIRST_FAILURE);
-    unsigned end = reason < FIRST_FAILURE ? SUCCESSES : SUCCESSES + FAILURES;
-    return row < end && (lawful[row] & where) != 0;
+    unsigned row = row_of(reason);
+    return row < ROWS && (lawful[row] & where) != 0;
 }
 
 uint8_t midge_reason_connack_v3(uint8_t reason)
@@ -99,77 +121,58 @@ uint8_t midge_reason_suback_v3(uint8_t reason)
     return reason < FIRST_FAILURE ? reason : FIRST_FAILURE; /* [MQTT311-3.9.3-2] */
 }
 
-/* The failures from 0x80 on, each ended by a NUL: no table of pointers. */
-static const char failure_texts[] = "Unspecified error\0"
-                                    "Malformed packet\0"
-                                    "Protocol error\0"
-                                    "Implementation specific error\0"
-                                    "Unsupported protocol version\0"
-                                    "Client identifier not valid\0"
-                                    "Bad user name or password\0"
-                                    "Not authorized\0"
-                                    "Server unavailable\0"
-                                    "Server busy\0"
-                                    "Banned\0"
-                                    "Server shutting down\0"
-                                    "Bad authentication method\0"
-                                    "Keep alive timeout\0"
-                                    "Session taken over\0"
-                                    "Topic filter invalid\0"
-                                    "Topic name invalid\0"
-                                    "Packet identifier in use\0"
-                                    "Packet identifier not found\0"
-                                    "Receive maximum exceeded\0"
-                                    "Topic alias invalid\0"
-                                    "Packet too large\0"
-                                    "Message rate too high\0"
-                                    "Quota exceeded\0"
-                                    "Administrative action\0"
-                                    "Payload format invalid\0"
-                                    "Retain not supported\0"
-                                    "QoS not supported\0"
-                                    "Use another server\0"
-                                    "Server moved\0"
-                                    "Shared subscriptions not supported\0"
-                                    "Connection rate exceeded\0"
-                                    "Maximum connect time\0"
-                                    "Subscription identifiers not supported\0"
-                                    "Wildcard subscriptions not supported";
-
-static const char *success_text(uint8_t reason)
-{
-    switch (reason) {
-    case MIDGE_RC_SUCCESS:
-        return "Success";
-    case MIDGE_RC_GRANTED_QOS_1:
-        return "Granted QoS 1";
-    case MIDGE_RC_GRANTED_QOS_2:
-        return "Granted QoS 2";
-    case MIDGE_RC_DISCONNECT_WITH_WILL:
-        return "Disconnect with will message";
-    case MIDGE_RC_NO_MATCHING_SUBSCRIBERS:
-        return "No matching subscribers";
-    case MIDGE_RC_NO_SUBSCRIPTION_EXISTED:
-        return "No subscription existed";
-    case MIDGE_RC_CONTINUE_AUTHENTICATION:
-        return "Continue authentication";
-    case MIDGE_RC_REAUTHENTICATE:
-        return "Re-authenticate";
-    default:
-        return "";
-    }
-}
+/* A row each, ended by a NUL: no table of pointers. */
+static const char texts[] = "Success\0"
+                            "Granted QoS 1\0"
+                            "Granted QoS 2\0"
+                            "Disconnect with will message\0"
+                            "No matching subscribers\0"
+                            "No subscription existed\0"
+                            "Continue authentication\0"
+                            "Re-authenticate\0"
+                            "Unspecified error\0"
+                            "Malformed packet\0"
+                            "Protocol error\0"
+                            "Implementation specific error\0"
+                            "Unsupported protocol version\0"
+                            "Client identifier not valid\0"
+                            "Bad user name or password\0"
+                            "Not authorized\0"
+                            "Server unavailable\0"
+                            "Server busy\0"
+                            "Banned\0"
+                            "Server shutting down\0"
+                            "Bad authentication method\0"
+                            "Keep alive timeout\0"
+                            "Session taken over\0"
+                            "Topic filter invalid\0"
+                            "Topic name invalid\0"
+                            "Packet identifier in use\0"
+                            "Packet identifier not found\0"
+                            "Receive maximum exceeded\0"
+                            "Topic alias invalid\0"
+                            "Packet too large\0"
+                            "Message rate too high\0"
+                            "Quota exceeded\0"
+                            "Administrative action\0"
+                            "Payload format invalid\0"
+                            "Retain not supported\0"
+                            "QoS not supported\0"
+                            "Use another server\0"
+                            "Server moved\0"
+                            "Shared subscriptions not supported\0"
+                            "Connection rate exceeded\0"
+                            "Maximum connect time\0"
+                            "Subscription identifiers not supported\0"
+                            "Wildcard subscriptions not supported";
 
 const char *midge_reason_text(uint8_t reason)
 {
-    if (!MIDGE_REASON_STRINGS)
+    unsigned row = row_of(reason);
+    if (!MIDGE_REASON_STRINGS || row == ROWS)
         return "";
-    if (reason < FIRST_FAILURE)
-        return success_text(reason);
-    if (reason >= FIRST_FAILURE + FAILURES)
-        return "";
-    const char *text = failure_texts;
-    for (unsigned i = FIRST_FAILURE; i < reason; i++)
+    const char *text = texts;
+    while (row--)
         text += strlen(text) + 1;
     return text;
 }

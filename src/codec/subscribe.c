@@ -62,11 +62,7 @@ enum midge_reason midge_decode_subscribe(enum midge_packet type, struct midge_sl
     struct midge_rd r;
     midge_rd_init(&r, body);
     *out = (struct midge_subscribe){ .pid = midge_rd_u16(&r) };
-    enum midge_reason rc = MIDGE_RC_SUCCESS;
-    if (MIDGE_V5 && version == MIDGE_V50)
-        rc = midge_props_read(&r, MIDGE_IN(type), &out->props);
-    else
-        out->props = (struct midge_props){ 0 };
+    enum midge_reason rc = midge_props_read(&r, version, MIDGE_IN(type), &out->props);
     if (!midge_rd_ok(&r))
         return MIDGE_RC_MALFORMED;
     if (rc != MIDGE_RC_SUCCESS)
@@ -183,11 +179,7 @@ enum midge_reason midge_decode_suback(enum midge_packet type, struct midge_slice
     struct midge_rd r;
     midge_rd_init(&r, body);
     *out = (struct midge_suback){ .pid = midge_rd_u16(&r) };
-    enum midge_reason rc = MIDGE_RC_SUCCESS;
-    if (MIDGE_V5 && version == MIDGE_V50)
-        rc = midge_props_read(&r, MIDGE_IN(type), &out->props);
-    else
-        out->props = (struct midge_props){ 0 };
+    enum midge_reason rc = midge_props_read(&r, version, MIDGE_IN(type), &out->props);
     out->codes = midge_rd_rest(&r);
     if (!midge_rd_ok(&r))
         return MIDGE_RC_MALFORMED;

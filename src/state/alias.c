@@ -41,8 +41,7 @@ static struct name **place(struct midge_mem *mem, struct midge_alias_in **a, uin
     if (room > max)
         room = max;
     size_t size = table_size(room);
-    struct midge_alias_in *table = old ? midge_mem_resize(mem, old, table_size(had), size, MIDGE_TAG_CONN)
-                                       : midge_mem_alloc(mem, size, MIDGE_TAG_CONN);
+    struct midge_alias_in *table = midge_mem_resize(mem, old, table_size(had), size, MIDGE_TAG_CONN);
     if (!table)
         return NULL;
     for (uint32_t i = had; i < room; i++)

@@ -70,8 +70,7 @@ static bool grow(struct midge_mem *mem, struct midge_ids **ids)
     if (old && old->count < had)
         return true;
     uint32_t room = 2 * had + 2 < UINT16_MAX ? 2 * had + 2 : UINT16_MAX;
-    struct midge_ids *new = old ? midge_mem_resize(mem, old, ids_size(had), ids_size(room), MIDGE_TAG_SESSION)
-                                : midge_mem_alloc(mem, ids_size(room), MIDGE_TAG_SESSION);
+    struct midge_ids *new = midge_mem_resize(mem, old, ids_size(had), ids_size(room), MIDGE_TAG_SESSION);
     if (!new)
         return false;
     if (!old)

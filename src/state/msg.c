@@ -69,7 +69,7 @@ struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t siz
     uint8_t *at = begin(m, p);
     memmove(at, p->topic.data, p->topic.len);
     at += p->topic.len;
-    m->props_len = pack(p->props, at);
+    m->props_len = MIDGE_V5 ? pack(p->props, at) : 0;
     at += m->props_len;
     if (p->payload.len)
         memmove(at, p->payload.data, p->payload.len);

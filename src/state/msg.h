@@ -40,7 +40,7 @@ struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_pa
 
 /* A block whose first MIDGE_MSG_HEADROOM bytes are free and which holds topic, props and payload behind them, in this
  * order, becomes the message: the parts move together in place, the block shrinks. `p->props` may have gaps: `pack`
- * copies what is forwarded to `out` (below or at its source) and returns the size. Takes the block (size bytes, tag
+ * copies what is forwarded to `out` (below or at its source) and returns the size; not called without MIDGE_V5. Takes the block (size bytes, tag
  * MIDGE_TAG_FRAME); cannot fail. */
 #define MIDGE_MSG_HEADROOM 28
 struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t size, const struct midge_msg_parts *p,

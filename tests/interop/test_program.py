@@ -211,6 +211,13 @@ def test_two_signals_are_as_good_as_one(start_broker):
     assert b.wait_end() == 0
 
 
+def test_a_signal_right_after_the_line(start_broker):
+    for _ in range(20):
+        b = start_broker()
+        b.signal(signal.SIGTERM)
+        assert b.wait_end() == 0
+
+
 def test_sighup_does_not_end_it(start_broker):
     b = start_broker()
     b.signal(signal.SIGHUP)

@@ -183,6 +183,7 @@ struct msg {
     uint32_t refs;
     struct content *content;
     midge_ms from, to; /* it arrived between these; differs when a leap hides when */
+    int origin;        /* who published it: slot of the client, or a number for an assigned id */
     bool maybe;        /* a will that may have been refused for want of memory */
 };
 
@@ -202,7 +203,7 @@ struct entry {
     enum entry_state state;
     uint32_t sent_on;  /* serial of the connection that it was sent on last */
     uint32_t app_gen;  /* generation of the client that was handed it at QoS 2 */
-    uint32_t since;    /* count of routed messages when it was made */
+    uint32_t lapsed;   /* replay: count of routed messages when the retained value changed; 0 = it has not */
     uint16_t pid;
     uint8_t qos;
     uint8_t filter;    /* of a replay or of a group */
@@ -248,6 +249,8 @@ struct session {
     midge_ms gone_at;
     uint8_t received[8192];         /* QoS 2 ids, a bit each */
     uint32_t received_count;
+    bool had_shared;                /* was ever in a group */
+    bool had_changes;               /* a subscription in a group was changed or left */
     bool partial;                   /* one PUBLISH was partly sent when a connection ended */
     bool must_end;
     uint8_t version;
@@ -304,8 +307,9 @@ struct client {
     uint32_t outs;
     uint16_t in2[64]; /* QoS 2 ids received and not released */
     uint32_t ins;
-    uint8_t habit; /* how it goes about things: enum habit */
-    uint8_t qos0, qos1; /* share of each QoS in 1000 / 4 */
+    uint8_t version;
+    uint8_t qos0, qos1;    /* how often QoS 0 and then 1 are chosen, of 250 */
+    uint32_t publish_rate, subscribe_rate; /* of 1000 acts */
 };
 
 struct conn {
@@ -322,7 +326,7 @@ struct conn {
     bool close;             /* the broker asked for it */
     bool stalled_up, stalled_down;
     bool half_closed;       /* no more bytes come, then it is lost */
-    bool may_end;           /* something happened that lawfully ends it */
+    bool may_set_expiry;    /* its session expiry is not 0 */
     uint8_t end_reason;
     midge_ms opened, heard, touched, ended_at;
     /* up */
@@ -335,6 +339,7 @@ struct conn {
     struct buffer in;    /* of a packet that has partly come out */
     uint64_t pulled, read;
     midge_ms first_age;  /* when its first byte came out */
+    uint32_t first_routed; /* messages routed by then */
     struct down *downs, **downs_tail;
     struct answer *answers, **answers_tail;
     uint8_t alias[64];   /* topic + 1 by alias, from the broker */
@@ -366,6 +371,7 @@ struct world {
 
     /* what this world is like */
     uint32_t clients;
+    bool calm;         /* no faults: all that is under way comes to its end */
     bool tight;        /* memory is short or fails: refusals need no other reason */
     bool denies;       /* some topics are not allowed */
     uint32_t cut_rate, time_rate, evil_rate, clean_rate;
@@ -397,7 +403,10 @@ struct world {
     uint32_t call_will_count;
     bool call_dropped;
     uint64_t refused_before;
-    bool in_tick, shutting_down;
+    bool in_tick, tick_changes, leap, shutting_down;
+    struct conn *losing;   /* midge_lost is on its way */
+    midge_ms age_before;
+    uint32_t unaccepted0;  /* QoS 0 PUBLISHes that were not taken, since the counter was read */
 
     /* memory */
     size_t used, blocks;
@@ -447,7 +456,8 @@ int topic_index(const uint8_t *topic, uint32_t len);
 /* client.c */
 void client_act(struct client *cl);
 void client_read(struct conn *c, uint64_t upto);
-void client_leave(struct client *cl); /* forgets its connection */
+void client_leave(struct client *cl);  /* forgets its connection */
+void client_forget(struct client *cl); /* forgets its session */
 void client_send_acks(struct conn *c, uint32_t n);
 
 /* net.c */

@@ -278,9 +278,9 @@ bool is_closed(const struct peer *p);
 bool is_paused(const struct peer *p);
 size_t unread(const struct peer *p); /* bytes that came and were not expected yet */
 void read_all(struct peer *p);       /* forgets them */
-/* The test fails if there is none any more. */
-struct midge_conn *conn_of_at(struct place at, const struct peer *p);
-#define conn_of(p) conn_of_at(HERE, p)
+struct midge_conn *conn_of(const struct peer *p); /* NULL: closed or dropped */
+struct midge_conn *live_conn_at(struct place at, const struct peer *p);
+#define live_conn(p) live_conn_at(HERE, p) /* the test fails if there is none any more */
 
 /* ---- whole conversations ------------------------------------------------------------------------------- */
 

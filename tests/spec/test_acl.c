@@ -67,7 +67,7 @@ TEST(the_host_is_told_who_asks_for_what)
     CHECK_STR(host.username, "joe");
     CHECK_EQ(host.version, 4);
     CHECK(host.tag == &badge);
-    CHECK(host.peer == midge_conn_user(conn_of(p)));
+    CHECK(host.peer == midge_conn_user(live_conn(p)));
     subscribe(p, "$share/group/b/#", 1);
     CHECK_STR(host.topic, "b/#");
     struct peer *q = connect5("you");

@@ -265,13 +265,13 @@ TEST(a_host_may_answer_each_step_later)
     send_connect(p, CONNECT(.client_id = "a", .clean_start = true, .props = PROPS(METHOD("PEN"))));
     expect_nothing(p);
     struct midge_login_answer answer = { .answer = MIDGE_CONTINUE, .data = text("who?") };
-    midge_login_done(seen.conn, &answer, now);
+    midge_login_done(live_conn(p), &answer, now);
     settle();
     expect_auth(p, 0x18, "who?");
     send_auth(p, 0x18, PROPS(METHOD("PEN"), DATA("me")));
     expect_nothing(p);
     answer = (struct midge_login_answer){ .answer = MIDGE_ALLOW };
-    midge_login_done(seen.conn, &answer, now);
+    midge_login_done(live_conn(p), &answer, now);
     settle();
     const struct packet pk = expect_connack(p, 0);
     CHECK_STR(prop_string(&pk, PROP_AUTH_METHOD), "PEN");

@@ -129,6 +129,22 @@ TEST(megabytes_behind_a_login_that_is_not_decided_stay_within_the_limit)
 }
 
 SPEC("U5-3.1.4-limit")
+TEST(a_port_that_reads_on_while_the_login_is_not_decided_is_stopped_at_the_limit)
+{
+    limits.packet_bytes = 1000;
+    answer_logins_with((struct midge_login_answer){ .answer = MIDGE_LATER });
+    struct peer *p = dial();
+    send_connect(p, &(struct c_connect){ .client_id = "flood", .clean_start = true });
+    const char *flood = text_of('x', 600);
+    midge_recv(live_conn(p), flood, 600, now);
+    settle();
+    expect_nothing(p);
+    midge_recv(live_conn(p), flood, 600, now);
+    settle();
+    expect_closed(p);
+}
+
+SPEC("U5-3.1.4-limit")
 TEST(a_connect_that_does_not_come_in_time_is_given_up)
 {
     struct peer *silent = dial(), *slow = dial();
@@ -214,6 +230,21 @@ TEST(the_bridge_bit_of_the_level_is_understood)
     expect_hex(p, "20 02 00 00");
     p = dial_with("00 06 'MQIsdp' 83 02 00 00 00 01 'b'");
     expect_hex(p, "20 02 00 00");
+}
+
+SPEC("MQTT311-3.1.2-2")
+TEST(a_bridge_hears_nothing_of_its_own_and_sees_retain_as_published)
+{
+    struct peer *bridge = dial_with("00 04 'MQTT' 84 02 00 00 00 01 'a'");
+    struct peer *other = dial_with("00 04 'MQTT' 04 02 00 00 00 01 'b'");
+    expect_hex(bridge, "20 02 00 00");
+    expect_hex(other, "20 02 00 00");
+    send_hex(bridge, "82 06 00 01 00 01 't' 00");
+    expect_hex(bridge, "90 03 00 01 00");
+    send_hex(bridge, "30 04 00 01 't' 'x'");
+    expect_nothing(bridge);
+    send_hex(other, "31 04 00 01 't' 'y'");
+    expect_hex(bridge, "31 04 00 01 't' 'y'");
 }
 
 SPEC("MQTT-3.1.2-2")
@@ -585,7 +616,7 @@ TEST(a_login_that_the_host_decides_later_holds_what_came_behind_until_then)
         connect_bytes(&(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true });
     send_all(p, join(connect, hex_bytes("82 06 00 07 00 01 't' 01 C0 00")));
     expect_nothing(p);
-    midge_login_done(conn_of(p), &(struct midge_login_answer){ .answer = MIDGE_ALLOW }, now);
+    midge_login_done(live_conn(p), &(struct midge_login_answer){ .answer = MIDGE_ALLOW }, now);
     settle();
     expect_hex(p, "20 02 00 00  90 03 00 07 01  D0 00");
 }
@@ -600,7 +631,7 @@ TEST(a_login_that_the_host_denies_later_loses_what_came_behind)
     const struct bytes connect =
         connect_bytes(&(struct c_connect){ .version = 4, .client_id = "a", .clean_start = true });
     send_all(p, join(connect, hex_bytes("30 04 00 01 't' 'x'")));
-    midge_login_done(conn_of(p), &(struct midge_login_answer){ .answer = MIDGE_DENY, .reason = 0x86 }, now);
+    midge_login_done(live_conn(p), &(struct midge_login_answer){ .answer = MIDGE_DENY, .reason = 0x86 }, now);
     settle();
     expect_hex(p, "20 02 00 04");
     expect_closed(p);

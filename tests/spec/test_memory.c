@@ -320,7 +320,7 @@ TEST(answers_to_who_always_leaves_some_do_not_pile_up)
     for (int i = 0; i < 5000; i++) {
         uint8_t two[2];
         send_ping(p);
-        CHECK_EQ(midge_pull(conn_of(p), two, sizeof two, now), 2);
+        CHECK_EQ(midge_pull(live_conn(p), two, sizeof two, now), 2);
     }
     CHECK(stats().memory_by_tag[MIDGE_TAG_CONTROL] < 1000);
 }

@@ -290,13 +290,13 @@ TEST(takeover_lets_a_packet_that_was_begun_come_to_its_end)
     subscribe(old, "t", 1);
     hold(old);
     publish(p, "t", text_of('x', 500), 1);
-    const size_t n = midge_pull(conn_of(old), some, sizeof some, now);
+    const size_t n = midge_pull(live_conn(old), some, sizeof some, now);
     CHECK_EQ(n, sizeof some);
     struct peer *new = stay("a", 3600);
     take_publish(new, "t", text_of('x', 500), 1);
 
     uint8_t rest[1000];
-    const size_t left = midge_pull(conn_of(old), rest, sizeof rest, now);
+    const size_t left = midge_pull(live_conn(old), rest, sizeof rest, now);
     CHECK(left > 509 - n);
     const uint8_t *end = rest + 509 - n; /* of PUBLISH: header 3, topic 3, id 2, properties 1, payload 500 */
     CHECK_EQ(end[-1], 'x');

@@ -437,6 +437,16 @@ TEST(a_retained_will_where_nothing_is_retained_refuses_the_connect)
     connect_as(CONNECT(.client_id = "a", WILL(.topic = "w")));
 }
 
+SPEC("MQTT-3.1.4-2")
+TEST(a_will_topic_of_too_many_levels_refuses_the_connect)
+{
+    limits.topic_levels = 3;
+    connect_as(CONNECT(.client_id = "a", WILL(.topic = "1/2/3")));
+    struct peer *p = dial();
+    send_connect(p, CONNECT(.client_id = "b", WILL(.topic = "1/2/3/4")));
+    expect_connack(p, 0x90);
+}
+
 /* ---- properties and payload ---------------------------------------------------------------------------- */
 
 SPEC("U5-3.1.3.2.4-exp")

@@ -70,7 +70,7 @@ static enum midge_reason read_section(struct midge_slice section, unsigned where
     struct midge_slice copy = wire_copy(midge_slice_of(buffer, w.total));
     struct midge_rd r;
     midge_rd_init(&r, copy);
-    enum midge_reason rc = midge_props_read(&r, where, out);
+    enum midge_reason rc = midge_props_read(&r, MIDGE_V50, where, out);
     if (rc == MIDGE_RC_SUCCESS) {
         assert_true(midge_rd_done(&r));
         assert_slice(out->section, section);
@@ -203,7 +203,7 @@ static void the_section_has_a_length_and_ends_inside_the_packet(void **state)
         struct midge_rd r;
         struct midge_props p;
         midge_rd_init(&r, copy);
-        assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p), MIDGE_RC_MALFORMED);
+        assert_int_equal(midge_props_read(&r, MIDGE_V50, IN(PUBLISH), &p), MIDGE_RC_MALFORMED);
         wire_free(copy);
     }
 }
@@ -214,7 +214,7 @@ static void what_follows_the_section_is_left_alone(void **state)
     struct midge_rd r;
     struct midge_props p;
     midge_rd_init(&r, BYTES(0x02, 0x01, 0x01, 0x26, 'x'));
-    assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p), MIDGE_RC_SUCCESS);
+    assert_int_equal(midge_props_read(&r, MIDGE_V50, IN(PUBLISH), &p), MIDGE_RC_SUCCESS);
     assert_int_equal(midge_rd_left(&r), 2);
     assert_int_equal(midge_props_number(&p, PROP_PAYLOAD_FORMAT), 1);
     assert_int_equal(p.user_count, 0);
@@ -362,11 +362,11 @@ static void each_value_arrives_in_its_field(void **state)
     struct midge_rd r;
     midge_rd_init(&r, BYTES(30, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09, 0, 1, 'd', 0x0B, 7, 0x0B,
                             0x80, 1, 0x23, 0, 9, 0x26, 0, 1, 'k', 0, 1, 'v'));
-    assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p),
+    assert_int_equal(midge_props_read(&r, MIDGE_V50, IN(PUBLISH), &p),
                      MIDGE_RC_MALFORMED); /* the length says one more */
     midge_rd_init(&r, BYTES(29, 0x01, 1, 0x03, 0, 1, 'c', 0x08, 0, 1, 'r', 0x09, 0, 1, 'd', 0x0B, 7, 0x0B,
                             0x80, 1, 0x23, 0, 9, 0x26, 0, 1, 'k', 0, 1, 'v'));
-    assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p), MIDGE_RC_SUCCESS);
+    assert_int_equal(midge_props_read(&r, MIDGE_V50, IN(PUBLISH), &p), MIDGE_RC_SUCCESS);
     assert_int_equal(midge_props_number(&p, PROP_PAYLOAD_FORMAT), 1);
     assert_slice(midge_props_text(&p, PROP_CONTENT_TYPE), TEXT("c"));
     assert_slice(midge_props_text(&p, PROP_RESPONSE_TOPIC), TEXT("r"));
@@ -444,7 +444,7 @@ static void more_user_properties_than_can_be_counted_are_still_read(void **state
     struct midge_rd r;
     struct midge_props p;
     midge_rd_init(&r, midge_slice_of(bytes, w.total));
-    assert_int_equal(midge_props_read(&r, IN(PUBLISH), &p), MIDGE_RC_SUCCESS);
+    assert_int_equal(midge_props_read(&r, MIDGE_V50, IN(PUBLISH), &p), MIDGE_RC_SUCCESS);
     assert_int_equal(p.user_count, UINT16_MAX);
     free(bytes);
 }

@@ -5,3 +5,4 @@
 #define MIDGE_REASON_STRINGS 0
 #define MIDGE_SYS 0
 #define MIDGE_BOOKS 0
+#define MIDGE_STATS 0
