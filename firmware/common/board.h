@@ -27,7 +27,8 @@ void board_idle(uint32_t ms);
 /* Ends the emulator with this status: 0 = all is well. */
 _Noreturn void board_exit(int status);
 
-/* The network chip: the init function for netif_add, and the call that hands what has come to netif.input. */
+/* The network chip: the init function for netif_add, and the call that hands one frame, if there is any, to
+ * netif.input. One at a time, so that what it caused is sent before the next adds to it. */
 err_t board_net_init(struct netif *netif);
 void board_net_poll(struct netif *netif);
 

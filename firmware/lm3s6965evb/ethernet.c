@@ -51,11 +51,11 @@ static struct pbuf *read_frame(void)
 
 void board_net_poll(struct netif *netif)
 {
-    while (MAC_NP) {
-        struct pbuf *p = read_frame();
-        if (p && netif->input(p, netif) != ERR_OK)
-            pbuf_free(p);
-    }
+    if (MAC_NP == 0)
+        return;
+    struct pbuf *p = read_frame();
+    if (p && netif->input(p, netif) != ERR_OK)
+        pbuf_free(p);
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------- */

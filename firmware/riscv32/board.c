@@ -47,7 +47,7 @@ int board_getc(void)
 /* Interrupts stay disabled, but a pending one ends wfi. The timer is set in the order that never rings too early. */
 void board_idle(uint32_t ms)
 {
-    if (ms == 0)
+    if (ms == 0 || board_net_waits())
         return;
     uint64_t until = mtime() + (uint64_t)(ms < SLEEP_MS_MAX ? ms : SLEEP_MS_MAX) * MTIME_A_MS;
     CLINT_MTIMECMP = UINT32_MAX;

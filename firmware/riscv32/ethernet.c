@@ -86,6 +86,11 @@ static void give(struct ring *r, unsigned queue, uint32_t id)
     REGISTER(device + REG_NOTIFY) = queue;
 }
 
+bool board_net_waits(void)
+{
+    return rings[RX].seen != rings[RX].used.at;
+}
+
 void board_net_acknowledge(void)
 {
     uint32_t claimed = PLIC_CLAIM;
@@ -114,14 +119,15 @@ static void hand_in(struct netif *netif, const uint8_t *frame, uint32_t bytes)
 void board_net_poll(struct netif *netif)
 {
     struct ring *r = &rings[RX];
-    for (; r->seen != r->used.at; r->seen++) {
-        fence();
-        uint32_t id = r->used.ring[r->seen % RING].id;
-        uint32_t bytes = r->used.ring[r->seen % RING].bytes;
-        if (bytes > HEADER_BYTES)
-            hand_in(netif, r->frames[id] + HEADER_BYTES, bytes - HEADER_BYTES);
-        give(r, RX, id);
-    }
+    if (r->seen == r->used.at)
+        return;
+    fence();
+    uint32_t id = r->used.ring[r->seen % RING].id;
+    uint32_t bytes = r->used.ring[r->seen % RING].bytes;
+    r->seen++;
+    if (bytes > HEADER_BYTES)
+        hand_in(netif, r->frames[id] + HEADER_BYTES, bytes - HEADER_BYTES);
+    give(r, RX, id);
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #ifndef FIRMWARE_VIRT_H
 #define FIRMWARE_VIRT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
@@ -36,7 +37,8 @@
 #define MIE_TIMER (1u << 7)
 #define MIE_EXTERNAL (1u << 11)
 
-/* ethernet.c: the line that the network card's interrupt comes on. */
+/* ethernet.c: is there a frame? The card's interrupt, which told of one, is taken back. */
+bool board_net_waits(void);
 void board_net_acknowledge(void);
 
 #endif

@@ -21,7 +21,7 @@ static void run_due(struct midge *m)
         midge_conn_timer(m, t);
     while (MIDGE_PERSIST && (t = due(m, &m->away_timers)))
         midge_session_timer(m, t);
-    if (MIDGE_RETAIN && m->age >= midge_retain_due(m))
+    if (MIDGE_RETAIN && MIDGE_MSG_EXPIRY && m->age >= midge_retain_due(m))
         midge_retain_sweep(m);
     if (MIDGE_SYS && m->age >= m->sys_due)
         midge_sys_tick(m);
@@ -96,7 +96,7 @@ midge_ms midge_deadline(const struct midge *m)
     midge_ms next = timer_age(m, &m->conn_timers);
     if (MIDGE_PERSIST)
         next = earlier(next, timer_age(m, &m->away_timers));
-    if (MIDGE_RETAIN)
+    if (MIDGE_RETAIN && MIDGE_MSG_EXPIRY)
         next = earlier(next, midge_retain_due(m));
     if (MIDGE_SYS)
         next = earlier(next, m->sys_due);
@@ -183,18 +183,31 @@ void midge_free(struct midge *m)
     midge_mem_free(&mem, m, broker_size(), MIDGE_TAG_BROKER);
 }
 
+/* Who is up still gets what is queued, wills of the others among it, and is told when that is out (deliver.c). */
+static void say_goodbye(struct midge_conn *c)
+{
+    if (c->state != CONN_UP) {
+        midge_conn_end(c, MIDGE_RC_SERVER_SHUTTING_DOWN);
+        return;
+    }
+    midge_arm(c->m, &c->m->conn_timers, &c->timer, c->m->limits->linger_ms);
+    midge_conn_mark_ready(c);
+}
+
 void midge_shutdown(struct midge *m, midge_ms now)
 {
     midge_enter(m, now);
     m->shutting_down = true;
-    struct midge_link *next;
-    for (struct midge_link *l = m->conns; l; l = next) {
-        next = l->next; /* ending one does not free it: only midge_lost does */
-        midge_conn_end(MIDGE_CONTAINER(struct midge_conn, all, l), MIDGE_RC_SERVER_SHUTTING_DOWN);
-    }
-    /* Wills that wait for their delay go out now: their sessions will not be there later. */
+    /* Wills go out now, delayed ones too: their sessions will not be there later. */
     for (struct midge_link *l = m->sessions.away.head; MIDGE_WILL && MIDGE_PERSIST && l; l = l->next)
         midge_will_publish(m, MIDGE_CONTAINER(struct midge_rest, away, l)->session);
+    for (struct midge_link *l = m->conns; MIDGE_WILL && l; l = l->next) {
+        struct midge_conn *c = MIDGE_CONTAINER(struct midge_conn, all, l);
+        if (c->session)
+            midge_will_publish(m, c->session);
+    }
+    for (struct midge_link *l = m->conns; l; l = l->next) /* ending one does not free it: only midge_lost does */
+        say_goodbye(MIDGE_CONTAINER(struct midge_conn, all, l));
     midge_leave(m);
 }
 

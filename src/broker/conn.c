@@ -161,7 +161,8 @@ void midge_recv(struct midge_conn *c, const void *bytes, size_t n, midge_ms now)
     midge_enter(c->m, now);
     if (MIDGE_STATS)
         c->m->bytes_received += n;
-    midge_conn_take(c, midge_slice_of(bytes, n));
+    if (!c->m->shutting_down) /* what comes now is not taken, and not acknowledged */
+        midge_conn_take(c, midge_slice_of(bytes, n));
     midge_quota_pressure(c);
     midge_leave(c->m);
 }
@@ -319,9 +320,9 @@ static void let_go(struct midge_conn *c)
     if (MIDGE_LOGIN_STATE)
         midge_login_free(c);
     if (MIDGE_V5)
-        midge_alias_in_free(&c->m->mem, &c->alias_in); /* [MQTT-3.3.2-7] */
+        midge_alias_free(&c->m->mem, &c->alias_in); /* [MQTT-3.3.2-7] */
     if (MIDGE_ALIAS_OUT)
-        midge_alias_out_free(&c->m->mem, &c->alias_out);
+        midge_alias_free(&c->m->mem, &c->alias_out);
     c->paused = c->choked = false;
 }
 
@@ -375,7 +376,9 @@ void midge_conn_timer(struct midge *m, struct midge_timer *t)
 {
     (void)m;
     struct midge_conn *c = MIDGE_CONTAINER(struct midge_conn, timer, t);
-    if (c->state == CONN_UP) {
+    if (c->state == CONN_UP && m->shutting_down) {
+        midge_conn_end(c, MIDGE_RC_SERVER_SHUTTING_DOWN);
+    } else if (c->state == CONN_UP) {
         check_keepalive(c);
     } else if (c->state >= CONN_ENDING) {
         c->state = CONN_DEAD;
@@ -450,6 +453,7 @@ unsigned midge_status(const struct midge_conn *c)
 {
     bool bytes = c->state != CONN_DEAD && (c->sending || c->control);
     bool more = c->state == CONN_UP && c->session->outbox && midge_outbox_has_next(c->m, c->session, c->window);
+    more |= c->state == CONN_UP && c->m->shutting_down; /* the last word, at least */
     if (c->state >= CONN_ENDING && !bytes)
         return MIDGE_STATUS_CLOSE;
     bool deaf = (MIDGE_PAUSE && c->paused) || c->choked || (MIDGE_LOGIN_LATER && midge_login_waits(c));

@@ -206,12 +206,12 @@ static bool fits(const struct midge_conn *c)
 static bool choose_alias(struct midge_conn *c)
 {
     struct midge_slice topic = midge_msg_topic(c->sending->msg);
-    bool known = c->alias_max && midge_alias_out_knows(c->alias_out, topic);
+    bool known = c->alias_max && midge_alias_knows(c->alias_out, topic);
     c->frozen_alias = c->alias_max; /* all numbers take the same space */
     c->alias_new = !known;
     if (c->alias_max && fits(c)) {
         bool is_new;
-        c->frozen_alias = midge_alias_out_use(&c->m->mem, &c->alias_out, c->alias_max, topic, &is_new);
+        c->frozen_alias = midge_alias_use(&c->m->mem, &c->alias_out, c->alias_max, topic, &is_new);
         return true;
     }
     c->frozen_alias = 0;
@@ -305,6 +305,16 @@ static uint32_t put_control(struct midge_conn *c, uint8_t *out, uint32_t room)
     return n;
 }
 
+/* False: there is nothing. At the broker's end, when all that could go is out, the last word is. */
+static bool next_publish(struct midge_conn *c)
+{
+    if (c->state != CONN_UP || begin(c))
+        return c->state == CONN_UP;
+    if (c->m->shutting_down)
+        midge_conn_end(c, MIDGE_RC_SERVER_SHUTTING_DOWN);
+    return c->control != NULL;
+}
+
 /* A PUBLISH that has begun goes on; then control bytes; then the next PUBLISH begins. */
 static uint32_t put_some(struct midge_conn *c, uint8_t *out, uint32_t room)
 {
@@ -312,7 +322,7 @@ static uint32_t put_some(struct midge_conn *c, uint8_t *out, uint32_t room)
         return 0;
     if (c->sending && c->sent)
         return put_publish(c, out, room);
-    if (!c->control && !c->sending && (c->state != CONN_UP || !begin(c)))
+    if (!c->control && !c->sending && !next_publish(c))
         return 0;
     return c->control ? put_control(c, out, room) : put_publish(c, out, room);
 }

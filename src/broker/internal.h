@@ -50,7 +50,8 @@ static inline struct midge_slice midge_names_method(const struct midge_names *n)
 
 static inline struct midge_slice midge_names_assigned(const struct midge_names *n)
 {
-    return n ? midge_slice_of(n->bytes + n->username_len + n->method_len, n->assigned_len) : (struct midge_slice){ 0 };
+    bool has = n && n->assigned_len;
+    return has ? midge_slice_of(n->bytes + n->username_len + n->method_len, n->assigned_len) : (struct midge_slice){ 0 };
 }
 
 static inline size_t midge_names_size(const struct midge_names *n)
@@ -74,13 +75,13 @@ struct midge_conn {
     /* in */
     struct midge_head head;
     struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
-    struct midge_alias_in *alias_in;
+    struct midge_alias *alias_in;
     struct midge_login_state *login;    /* owns; NULL unless CONN_LOGIN or re-authenticating */
     struct midge_names *names;          /* owns; NULL when there are none */
 
     /* out */
     struct midge_control_bytes *control;
-    struct midge_alias_out *alias_out;
+    struct midge_alias *alias_out;
     struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
     uint32_t sent;                      /* bytes of it that are out */
     uint32_t frozen_expiry_s;           /* fields that must not change between two encodings of one packet */
@@ -217,7 +218,11 @@ enum midge_reason midge_on_pingreq(struct midge_conn *c, struct midge_slice body
 enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice body);
 enum midge_reason midge_on_auth(struct midge_conn *c, struct midge_slice body);
 
-/* on_connect.c: CONNECT was allowed by the login hook; the rest of its steps. */
+/* on_connect.c: an id that no session has [MQTT-3.1.3-6] [MQTT-3.2.2-16] [MQTT311-3.1.3-6]: prefix and random digits. */
+#define MIDGE_AUTO_ID_MAX 64u
+struct midge_slice midge_assign_id(struct midge *m, const char *prefix, uint8_t out[MIDGE_AUTO_ID_MAX]);
+
+/* CONNECT was allowed by the login hook; the rest of its steps. */
 void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
                            const struct midge_login_answer *answer);
 /* CONNECT is refused: CONNACK where the version has a code for it, then close. [MQTT-3.2.2-7] */

@@ -29,19 +29,6 @@ void *midge_local_tag(const struct midge_local *l)
     return l->tag;
 }
 
-static struct midge_slice local_id(struct midge *m, struct midge_slice wanted, uint8_t out[24])
-{
-    if (wanted.len)
-        return wanted;
-    memcpy(out, "local-", 6);
-    do {
-        uint32_t n = ++m->auto_ids;
-        for (int i = 0; i < 8; i++, n >>= 4)
-            out[6 + i] = (uint8_t)"0123456789ABCDEF"[n & 0xF];
-    } while (midge_session_find(&m->sessions, midge_slice_of(out, 14)));
-    return midge_slice_of(out, 14);
-}
-
 /* Whoever has the id now makes room, as at a takeover. */
 static void clear_id(struct midge *m, struct midge_slice id)
 {
@@ -56,8 +43,10 @@ static void clear_id(struct midge *m, struct midge_slice id)
 
 static struct midge_local *open_local(struct midge *m, const struct midge_local_config *config, enum midge_err *err)
 {
-    uint8_t buffer[24];
-    struct midge_slice id = local_id(m, config->client_id, buffer);
+    uint8_t buffer[MIDGE_AUTO_ID_MAX];
+    struct midge_slice id = config->client_id;
+    if (!id.len)
+        id = midge_assign_id(m, "local-", buffer);
     clear_id(m, id);
     *err = MIDGE_ERR_FULL;
     if (!midge_quota_session(m))
@@ -168,13 +157,10 @@ static void free_op(struct midge *m, struct midge_op *op)
 static void put_props(struct midge_wr *w, const struct midge_publication *p)
 {
     if (p->has_payload_format)
-        midge_prop_u8(w, PROP_PAYLOAD_FORMAT, p->payload_format);
-    if (p->content_type.data)
-        midge_prop_string(w, PROP_CONTENT_TYPE, p->content_type);
-    if (p->response_topic.data)
-        midge_prop_string(w, PROP_RESPONSE_TOPIC, p->response_topic);
-    if (p->correlation_data.data)
-        midge_prop_string(w, PROP_CORRELATION_DATA, p->correlation_data);
+        midge_prop_number(w, PROP_PAYLOAD_FORMAT, p->payload_format);
+    midge_prop_string(w, PROP_CONTENT_TYPE, p->content_type);
+    midge_prop_string(w, PROP_RESPONSE_TOPIC, p->response_topic);
+    midge_prop_string(w, PROP_CORRELATION_DATA, p->correlation_data);
     for (size_t i = 0; i < p->user_property_count; i++)
         midge_prop_pair(w, PROP_USER, p->user_properties[i].name, p->user_properties[i].value);
 }

@@ -75,15 +75,13 @@ static enum midge_reason check(const struct midge_conn *c, const struct midge_co
 /* ---- names -------------------------------------------------------------------------------------------- */
 
 #define AUTO_ID_DIGITS 16u
-#define AUTO_ID_MAX 64u
 
-/* An id that no session has [MQTT-3.1.3-6] [MQTT-3.2.2-16] [MQTT311-3.1.3-6]. */
-static struct midge_slice assign_id(struct midge *m, uint8_t out[AUTO_ID_MAX])
+struct midge_slice midge_assign_id(struct midge *m, const char *prefix, uint8_t out[MIDGE_AUTO_ID_MAX])
 {
     static const char digits[] = "0123456789ABCDEF";
-    size_t n = strlen(m->auto_id_prefix);
-    n = n < AUTO_ID_MAX - AUTO_ID_DIGITS ? n : AUTO_ID_MAX - AUTO_ID_DIGITS;
-    memcpy(out, m->auto_id_prefix, n);
+    size_t n = strlen(prefix);
+    n = n < MIDGE_AUTO_ID_MAX - AUTO_ID_DIGITS ? n : MIDGE_AUTO_ID_MAX - AUTO_ID_DIGITS;
+    memcpy(out, prefix, n);
     struct midge_slice id = midge_slice_of(out, n + AUTO_ID_DIGITS);
     do {
         uint8_t random[AUTO_ID_DIGITS / 2];
@@ -98,10 +96,10 @@ static struct midge_slice assign_id(struct midge *m, uint8_t out[AUTO_ID_MAX])
 
 static bool keep_names(struct midge_conn *c, const struct midge_connect *pk)
 {
-    uint8_t buffer[AUTO_ID_MAX];
+    uint8_t buffer[MIDGE_AUTO_ID_MAX];
     struct midge_slice assigned = { 0 };
     if (!pk->client_id.len)
-        assigned = assign_id(c->m, buffer);
+        assigned = midge_assign_id(c->m, c->m->auto_id_prefix, buffer);
     struct midge_slice method = { 0 };
     if (MIDGE_AUTH)
         method = midge_props_text(&pk->props, PROP_AUTH_METHOD);

@@ -29,10 +29,10 @@ static enum midge_reason resolve_topic(struct midge_conn *c, struct midge_publis
     if (pk->topic.len) {
         if (!midge_mem_would_fit(&c->m->mem, pk->topic.len))
             return MIDGE_RC_QUOTA_EXCEEDED; /* the reserve is not for aliases */
-        enum midge_err err = midge_alias_in_set(&c->m->mem, &c->alias_in, c->m->limits->alias_in, alias, pk->topic);
+        enum midge_err err = midge_alias_set(&c->m->mem, &c->alias_in, alias, pk->topic);
         return err == MIDGE_OK ? MIDGE_RC_SUCCESS : MIDGE_RC_QUOTA_EXCEEDED;
     }
-    pk->topic = midge_alias_in_get(c->alias_in, alias);
+    pk->topic = midge_alias_get(&c->alias_in, alias);
     return pk->topic.data ? MIDGE_RC_SUCCESS : MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.3.2.3.4-unknown] */
 }
 

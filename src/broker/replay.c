@@ -123,8 +123,7 @@ static bool wanted(const struct midge *m, const struct midge_session *s, const s
                    const struct midge_msg *msg)
 {
     uint32_t left_s;
-    midge_ms arrived = (midge_ms)msg->arrived_s * 1000u + msg->arrived_ms;
-    return midge_msg_left(msg, m->age, &left_s) && arrived <= r->since && !was_seen(r, msg) &&
+    return midge_msg_left(msg, m->age, &left_s) && midge_msg_arrival(msg) <= r->since && !was_seen(r, msg) &&
            !(r->no_local && msg->origin == midge_origin(m, s));
 }
 

@@ -181,7 +181,7 @@ static bool is_full(const struct route *r, const struct midge_entry *e)
 /* Under MIDGE_QUEUE_REFUSE one full session refuses the publisher for all. */
 static bool some_refuses(const struct route *r)
 {
-    if (r->m->limits->queue_policy != MIDGE_QUEUE_REFUSE)
+    if (!MIDGE_MAX_QOS || r->m->limits->queue_policy != MIDGE_QUEUE_REFUSE)
         return false;
     for (const struct midge_session *s = r->receivers; s; s = s->outbox->next_receiver)
         if (is_full(r, s->outbox->pending))
@@ -259,6 +259,8 @@ static void overflow(struct midge *m, struct midge_entry *e, enum midge_drop why
     struct midge_session *s = e->session;
     uint8_t qos = e->qos;
     midge_drop(m, s, e, why);
+    if (!MIDGE_MAX_QOS)
+        return;
     if (m->limits->queue_policy == MIDGE_QUEUE_END_SESSION && qos)
         doom(m, s, 2);
     else if (qos && s->conn && s->version == MIDGE_V50)

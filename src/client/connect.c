@@ -17,17 +17,17 @@ static void connect_props(struct midge_wr *w, const struct hello *h)
 {
     const struct midge_client_options *o = h->options;
     if (o->session_expiry_s)
-        midge_prop_u32(w, PROP_SESSION_EXPIRY, o->session_expiry_s);
+        midge_prop_number(w, PROP_SESSION_EXPIRY, o->session_expiry_s);
     if (midge_client_receive_maximum(h->config) != UINT16_MAX)
-        midge_prop_u16(w, PROP_RECEIVE_MAXIMUM, h->config->receive_maximum);
+        midge_prop_number(w, PROP_RECEIVE_MAXIMUM, h->config->receive_maximum);
     if (h->config->packet_bytes)
-        midge_prop_u32(w, PROP_MAXIMUM_PACKET_SIZE, h->config->packet_bytes);
+        midge_prop_number(w, PROP_MAXIMUM_PACKET_SIZE, h->config->packet_bytes);
     if (h->config->alias_in)
-        midge_prop_u16(w, PROP_TOPIC_ALIAS_MAXIMUM, h->config->alias_in);
+        midge_prop_number(w, PROP_TOPIC_ALIAS_MAXIMUM, h->config->alias_in);
     if (o->request_response_info)
-        midge_prop_u8(w, PROP_REQUEST_RESPONSE, 1);
+        midge_prop_number(w, PROP_REQUEST_RESPONSE, 1);
     if (o->no_problem_info)
-        midge_prop_u8(w, PROP_REQUEST_PROBLEM, 0);
+        midge_prop_number(w, PROP_REQUEST_PROBLEM, 0);
     if (o->auth_method.data)
         midge_prop_string(w, PROP_AUTH_METHOD, o->auth_method);
     if (o->auth_data.data)
@@ -40,9 +40,9 @@ static void will_props(struct midge_wr *w, const struct hello *h)
 {
     const struct midge_publication *will = h->options->will;
     if (h->options->will_delay_s)
-        midge_prop_u32(w, PROP_WILL_DELAY, h->options->will_delay_s);
+        midge_prop_number(w, PROP_WILL_DELAY, h->options->will_delay_s);
     if (will->has_expiry)
-        midge_prop_u32(w, PROP_MESSAGE_EXPIRY, will->expiry_s);
+        midge_prop_number(w, PROP_MESSAGE_EXPIRY, will->expiry_s);
     midge_publication_props(w, will);
 }
 

@@ -60,13 +60,10 @@ void midge_outgoing_finish(struct midge_client *c, struct midge_fifo *list, stru
 void midge_publication_props(struct midge_wr *w, const struct midge_publication *p)
 {
     if (p->has_payload_format)
-        midge_prop_u8(w, PROP_PAYLOAD_FORMAT, p->payload_format);
-    if (p->content_type.data)
-        midge_prop_string(w, PROP_CONTENT_TYPE, p->content_type);
-    if (p->response_topic.data)
-        midge_prop_string(w, PROP_RESPONSE_TOPIC, p->response_topic);
-    if (p->correlation_data.data)
-        midge_prop_string(w, PROP_CORRELATION_DATA, p->correlation_data);
+        midge_prop_number(w, PROP_PAYLOAD_FORMAT, p->payload_format);
+    midge_prop_string(w, PROP_CONTENT_TYPE, p->content_type);
+    midge_prop_string(w, PROP_RESPONSE_TOPIC, p->response_topic);
+    midge_prop_string(w, PROP_CORRELATION_DATA, p->correlation_data);
     for (size_t i = 0; i < p->user_property_count; i++)
         midge_prop_pair(w, PROP_USER, p->user_properties[i].name, p->user_properties[i].value);
 }

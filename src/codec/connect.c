@@ -208,47 +208,27 @@ enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,
 
 /* ---- CONNACK out -------------------------------------------------------------------------------------- */
 
-static void put_text(struct midge_wr *w, enum midge_prop_id id, struct midge_slice text)
-{
-    if (text.len > 0)
-        midge_prop_string(w, id, text);
-}
-
-static void connack_texts(struct midge_wr *w, const struct midge_connack *p)
-{
-    put_text(w, PROP_ASSIGNED_ID, p->assigned_id);
-    put_text(w, PROP_REASON_STRING, p->reason_string);
-    put_text(w, PROP_AUTH_METHOD, p->auth_method);
-    if (p->auth_data.data)
-        midge_prop_string(w, PROP_AUTH_DATA, p->auth_data);
-    put_text(w, PROP_SERVER_REFERENCE, p->server_reference);
-    put_text(w, PROP_RESPONSE_INFO, p->response_info);
-}
-
 static void connack_props(struct midge_wr *w, const void *from)
 {
     const struct midge_connack *p = from;
     if (p->has_session_expiry)
-        midge_prop_u32(w, PROP_SESSION_EXPIRY, p->session_expiry_s);
-    if (p->receive_maximum != 0 && p->receive_maximum != UINT16_MAX)
-        midge_prop_u16(w, PROP_RECEIVE_MAXIMUM, p->receive_maximum);
-    if (p->maximum_qos < 2)
-        midge_prop_u8(w, PROP_MAXIMUM_QOS, p->maximum_qos);
-    if (p->no_retain)
-        midge_prop_u8(w, PROP_RETAIN_AVAILABLE, 0);
-    if (p->maximum_packet_size)
-        midge_prop_u32(w, PROP_MAXIMUM_PACKET_SIZE, p->maximum_packet_size);
-    if (p->topic_alias_maximum)
-        midge_prop_u16(w, PROP_TOPIC_ALIAS_MAXIMUM, p->topic_alias_maximum);
-    if (p->no_wildcards)
-        midge_prop_u8(w, PROP_WILDCARD_AVAILABLE, 0);
-    if (p->no_subscription_ids)
-        midge_prop_u8(w, PROP_SUBSCRIPTION_ID_AVAILABLE, 0);
-    if (p->no_shared)
-        midge_prop_u8(w, PROP_SHARED_AVAILABLE, 0);
+        midge_prop_number(w, PROP_SESSION_EXPIRY, p->session_expiry_s);
+    midge_prop_unusual(w, PROP_RECEIVE_MAXIMUM, p->receive_maximum);
+    midge_prop_unusual(w, PROP_MAXIMUM_QOS, p->maximum_qos);
+    midge_prop_unusual(w, PROP_RETAIN_AVAILABLE, !p->no_retain);
+    midge_prop_unusual(w, PROP_MAXIMUM_PACKET_SIZE, p->maximum_packet_size);
+    midge_prop_unusual(w, PROP_TOPIC_ALIAS_MAXIMUM, p->topic_alias_maximum);
+    midge_prop_unusual(w, PROP_WILDCARD_AVAILABLE, !p->no_wildcards);
+    midge_prop_unusual(w, PROP_SUBSCRIPTION_ID_AVAILABLE, !p->no_subscription_ids);
+    midge_prop_unusual(w, PROP_SHARED_AVAILABLE, !p->no_shared);
     if (p->has_server_keep_alive)
-        midge_prop_u16(w, PROP_SERVER_KEEP_ALIVE, p->server_keep_alive_s);
-    connack_texts(w, p);
+        midge_prop_number(w, PROP_SERVER_KEEP_ALIVE, p->server_keep_alive_s);
+    midge_prop_string(w, PROP_ASSIGNED_ID, p->assigned_id);
+    midge_prop_string(w, PROP_REASON_STRING, p->reason_string);
+    midge_prop_string(w, PROP_AUTH_METHOD, p->auth_method);
+    midge_prop_string(w, PROP_AUTH_DATA, p->auth_data);
+    midge_prop_string(w, PROP_SERVER_REFERENCE, p->server_reference);
+    midge_prop_string(w, PROP_RESPONSE_INFO, p->response_info);
 }
 
 static void connack_body(struct midge_wr *w, const void *from)

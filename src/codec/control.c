@@ -43,15 +43,11 @@ static void control_props(struct midge_wr *w, const void *from)
 {
     const struct midge_control_out *p = from;
     if (p->has_session_expiry)
-        midge_prop_u32(w, PROP_SESSION_EXPIRY, p->session_expiry_s);
-    if (p->auth_method.len > 0)
-        midge_prop_string(w, PROP_AUTH_METHOD, p->auth_method);
-    if (p->auth_data.data)
-        midge_prop_string(w, PROP_AUTH_DATA, p->auth_data);
-    if (p->reason_string.len > 0)
-        midge_prop_string(w, PROP_REASON_STRING, p->reason_string);
-    if (p->server_reference.len > 0)
-        midge_prop_string(w, PROP_SERVER_REFERENCE, p->server_reference);
+        midge_prop_number(w, PROP_SESSION_EXPIRY, p->session_expiry_s);
+    midge_prop_string(w, PROP_AUTH_METHOD, p->auth_method);
+    midge_prop_string(w, PROP_AUTH_DATA, p->auth_data);
+    midge_prop_string(w, PROP_REASON_STRING, p->reason_string);
+    midge_prop_string(w, PROP_SERVER_REFERENCE, p->server_reference);
 }
 
 static void control_body(struct midge_wr *w, const void *from)

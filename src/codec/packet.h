@@ -43,12 +43,12 @@ struct midge_connack {
     bool has_session_expiry, has_server_keep_alive;
     uint32_t session_expiry_s;
     uint16_t server_keep_alive_s;
-    uint16_t receive_maximum;    /* 65535 = default; 0 is written as default */
+    uint16_t receive_maximum;    /* 65535 = default */
     uint8_t maximum_qos;         /* 2 = default */
     bool no_retain, no_wildcards, no_subscription_ids, no_shared;
     uint32_t maximum_packet_size; /* 0 = none */
     uint16_t topic_alias_maximum; /* 0 = default */
-    struct midge_slice assigned_id, reason_string, auth_method, auth_data, server_reference, response_info;
+    struct midge_slice assigned_id, reason_string, auth_method, auth_data, server_reference, response_info; /* data NULL: none */
 };
 void midge_encode_connack(struct midge_wr *w, const struct midge_connack *p);
 MIDGE_MUST_USE enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,

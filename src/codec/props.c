@@ -177,10 +177,16 @@ static bool find(const struct midge_props *p, enum midge_prop_id id, struct midg
     return true;
 }
 
+static uint32_t absent_number(enum midge_prop_id id)
+{
+    int absent = rules[id].absent;
+    return absent < 0 ? UINT16_MAX : (uint32_t)absent;
+}
+
 uint32_t midge_props_number(const struct midge_props *p, enum midge_prop_id id)
 {
     struct midge_property v;
-    return find(p, id, &v) ? v.number : (uint16_t)rules[id].absent; /* -1 becomes 65535 */
+    return find(p, id, &v) ? v.number : absent_number(id);
 }
 
 struct midge_slice midge_props_text(const struct midge_props *p, enum midge_prop_id id)
@@ -206,32 +212,34 @@ uint32_t midge_props_forward_size(struct midge_slice section)
     return measure.total;
 }
 
-void midge_prop_u8(struct midge_wr *w, enum midge_prop_id id, uint8_t v)
+void midge_prop_number(struct midge_wr *w, enum midge_prop_id id, uint32_t v)
 {
     midge_wr_u8(w, (uint8_t)id);
-    midge_wr_u8(w, v);
+    switch (rules[id].kind & TYPE) {
+    case BYTE:
+        midge_wr_u8(w, (uint8_t)v);
+        break;
+    case U16:
+        midge_wr_u16(w, (uint16_t)v);
+        break;
+    case U32:
+        midge_wr_u32(w, v);
+        break;
+    default:
+        midge_wr_varint(w, v);
+    }
 }
 
-void midge_prop_u16(struct midge_wr *w, enum midge_prop_id id, uint16_t v)
+void midge_prop_unusual(struct midge_wr *w, enum midge_prop_id id, uint32_t v)
 {
-    midge_wr_u8(w, (uint8_t)id);
-    midge_wr_u16(w, v);
-}
-
-void midge_prop_u32(struct midge_wr *w, enum midge_prop_id id, uint32_t v)
-{
-    midge_wr_u8(w, (uint8_t)id);
-    midge_wr_u32(w, v);
-}
-
-void midge_prop_varint(struct midge_wr *w, enum midge_prop_id id, uint32_t v)
-{
-    midge_wr_u8(w, (uint8_t)id);
-    midge_wr_varint(w, v);
+    if (v != absent_number(id))
+        midge_prop_number(w, id, v);
 }
 
 void midge_prop_string(struct midge_wr *w, enum midge_prop_id id, struct midge_slice v)
 {
+    if (!v.data)
+        return;
     midge_wr_u8(w, (uint8_t)id);
     midge_wr_string(w, v);
 }
@@ -239,6 +247,7 @@ void midge_prop_string(struct midge_wr *w, enum midge_prop_id id, struct midge_s
 void midge_prop_pair(struct midge_wr *w, enum midge_prop_id id, struct midge_slice name,
                      struct midge_slice value)
 {
-    midge_prop_string(w, id, name);
+    midge_wr_u8(w, (uint8_t)id);
+    midge_wr_string(w, name);
     midge_wr_string(w, value);
 }

@@ -31,7 +31,7 @@ struct midge_props {
 
 static inline bool midge_props_has(const struct midge_props *p, enum midge_prop_id id)
 {
-    return (p->present[id / 8] >> id % 8 & 1u) != 0;
+    return (p->present[id / 8] & 1u << id % 8) != 0;
 }
 
 /* The value of a number; of an absent one the value that the standard gives it (Receive Maximum 65535, Maximum QoS 2,
@@ -56,11 +56,9 @@ uint32_t midge_props_forward_size(struct midge_slice section);
 void midge_props_forward(struct midge_slice section, struct midge_wr *w);
 
 /* Writers of single properties; a section is written as: varint of the size, then these. */
-void midge_prop_u8(struct midge_wr *w, enum midge_prop_id id, uint8_t v);
-void midge_prop_u16(struct midge_wr *w, enum midge_prop_id id, uint16_t v);
-void midge_prop_u32(struct midge_wr *w, enum midge_prop_id id, uint32_t v);
-void midge_prop_varint(struct midge_wr *w, enum midge_prop_id id, uint32_t v);
-void midge_prop_string(struct midge_wr *w, enum midge_prop_id id, struct midge_slice v); /* binary too */
+void midge_prop_number(struct midge_wr *w, enum midge_prop_id id, uint32_t v);
+void midge_prop_unusual(struct midge_wr *w, enum midge_prop_id id, uint32_t v); /* unless its absence says the same */
+void midge_prop_string(struct midge_wr *w, enum midge_prop_id id, struct midge_slice v); /* binary; data NULL: nothing */
 void midge_prop_pair(struct midge_wr *w, enum midge_prop_id id, struct midge_slice name, struct midge_slice value);
 
 /* Walks a section that was accepted by midge_props_read: next property from *at on; false at the end. */

@@ -87,11 +87,11 @@ static void write_props(struct midge_wr *w, const struct midge_publish_out *p, u
 {
     midge_wr_varint(w, size); /* 0 when there are none [MQTT-2.2.2-1] */
     if (p->topic_alias)
-        midge_prop_u16(w, PROP_TOPIC_ALIAS, p->topic_alias);
+        midge_prop_number(w, PROP_TOPIC_ALIAS, p->topic_alias);
     if (p->has_expiry)
-        midge_prop_u32(w, PROP_MESSAGE_EXPIRY, p->expiry_s);
+        midge_prop_number(w, PROP_MESSAGE_EXPIRY, p->expiry_s);
     for (uint32_t i = 0; i < p->subscription_id_count; i++)
-        midge_prop_varint(w, PROP_SUBSCRIPTION_ID, p->subscription_ids[i]);
+        midge_prop_number(w, PROP_SUBSCRIPTION_ID, p->subscription_ids[i]);
     midge_wr_bytes(w, p->props);
 }
 

@@ -17,7 +17,7 @@ static const uint8_t successes[] = {
     MIDGE_RC_CONTINUE_AUTHENTICATION,
     MIDGE_RC_REAUTHENTICATE,
 };
-#define SUCCESSES (sizeof successes)
+#define SUCCESSES ((unsigned)sizeof successes)
 #define ROWS (SUCCESSES + FAILURES)
 
 /* ROWS = there is no such code. */

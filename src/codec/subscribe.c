@@ -128,7 +128,7 @@ static void request_props(struct midge_wr *w, const void *from)
 {
     const struct request *q = from;
     if (q->subscription_id)
-        midge_prop_varint(w, PROP_SUBSCRIPTION_ID, q->subscription_id);
+        midge_prop_number(w, PROP_SUBSCRIPTION_ID, q->subscription_id);
 }
 
 static void request_body(struct midge_wr *w, const void *from)

@@ -7,7 +7,7 @@
 
 static uint32_t expiry_bytes(bool has_expiry)
 {
-    return has_expiry ? EXPIRY_BYTES : 0;
+    return MIDGE_MSG_EXPIRY && has_expiry ? EXPIRY_BYTES : 0;
 }
 
 static size_t block_size(uint32_t bytes, bool has_expiry)
@@ -41,7 +41,7 @@ static uint8_t *begin(struct midge_msg *m, const struct midge_msg_parts *p)
         .has_expiry = p->has_expiry,
     };
     midge_msg_arrived(m, p->age_base);
-    if (!p->has_expiry)
+    if (!MIDGE_MSG_EXPIRY || !p->has_expiry)
         return m->bytes;
     return copy(m->bytes, midge_slice_of(&p->expiry_s, EXPIRY_BYTES));
 }
@@ -81,9 +81,8 @@ struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t siz
 
 void midge_msg_arrived(struct midge_msg *m, midge_ms age)
 {
-    midge_ms s = age / 1000;
-    m->arrived_s = (uint32_t)s;
-    m->arrived_ms = (age - s * 1000) & 0x3FF;
+    m->arrived_low = (uint32_t)age;
+    m->arrived_high = age >> 32 & 0x3FF;
 }
 
 void midge_msg_drop(struct midge_mem *mem, struct midge_msg *m)
@@ -122,11 +121,6 @@ uint32_t midge_msg_bytes(const struct midge_msg *m)
     return m->topic_len + m->props_len + m->payload_len;
 }
 
-static midge_ms arrived(const struct midge_msg *m)
-{
-    return (midge_ms)m->arrived_s * 1000 + m->arrived_ms;
-}
-
 static uint32_t expiry_s(const struct midge_msg *m)
 {
     uint32_t s;
@@ -136,19 +130,19 @@ static uint32_t expiry_s(const struct midge_msg *m)
 
 midge_ms midge_msg_expires(const struct midge_msg *m)
 {
-    if (!m->has_expiry)
+    if (!MIDGE_MSG_EXPIRY || !m->has_expiry)
         return MIDGE_NEVER;
     uint32_t s = expiry_s(m);
-    return arrived(m) + (s > 0 ? (midge_ms)s * 1000 : 1);
+    return midge_msg_arrival(m) + (s > 0 ? (midge_ms)s * 1000 : 1);
 }
 
 bool midge_msg_left(const struct midge_msg *m, midge_ms age, uint32_t *left_s)
 {
-    if (!m->has_expiry)
+    if (!MIDGE_MSG_EXPIRY || !m->has_expiry)
         return true;
     if (age >= midge_msg_expires(m))
         return false; /* [MQTT-3.3.2-5] */
-    midge_ms waited = age > arrived(m) ? age - arrived(m) : 0;
+    midge_ms waited = age > midge_msg_arrival(m) ? age - midge_msg_arrival(m) : 0;
     *left_s = expiry_s(m) - (uint32_t)(waited / 1000); /* [MQTT-3.3.2-6] */
     return true;
 }

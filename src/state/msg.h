@@ -10,10 +10,10 @@ struct midge_msg {
     uint32_t refs;
     uint32_t payload_len;
     uint32_t props_len;      /* forwarded properties, encoded, without Message Expiry */
-    uint32_t arrived_s;      /* broker seconds (since midge_new) and milliseconds when it arrived */
+    uint32_t arrived_low;    /* milliseconds since midge_new when it arrived, in 42 bits: for 139 years */
     uint32_t origin;         /* keyed hash of the publishing client id, for No Local on retained; 0 = the host */
     uint16_t topic_len;
-    uint16_t arrived_ms : 10;
+    uint16_t arrived_high : 10;
     uint16_t qos : 2;
     uint16_t retain : 1;     /* as published */
     uint16_t has_expiry : 1;
@@ -48,8 +48,15 @@ struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t siz
 
 uint8_t *midge_msg_props_space(struct midge_msg *m);
 
+/* Only with these can a message have a Message Expiry. */
+#define MIDGE_MSG_EXPIRY (MIDGE_V5 || MIDGE_LOCAL)
+
 /* It arrives (again) now: its lifetime counts from here. */
 void midge_msg_arrived(struct midge_msg *m, midge_ms age);
+static inline midge_ms midge_msg_arrival(const struct midge_msg *m)
+{
+    return (midge_ms)m->arrived_high << 32 | m->arrived_low;
+}
 
 static inline struct midge_msg *midge_msg_hold(struct midge_msg *m)
 {

@@ -144,7 +144,7 @@ static void take_in(struct midge_retain *r, struct midge_msg *msg)
 {
     r->count++;
     r->bytes += midge_msg_bytes(msg);
-    if (midge_msg_expires(msg) < r->next_expiry)
+    if (MIDGE_MSG_EXPIRY && midge_msg_expires(msg) < r->next_expiry)
         r->next_expiry = midge_msg_expires(msg);
     midge_msg_hold(msg);
 }
@@ -236,41 +236,69 @@ void midge_retain_expire(struct midge_retain *r, midge_ms age)
 
 /* ---- scanning ------------------------------------------------------------------------------------------ */
 
-/* What the filter says before its first "+". */
-static struct midge_slice literal_of(const struct midge_filter *f)
+static bool less(struct midge_slice a, struct midge_slice b)
 {
-    const uint8_t *plus = f->path.len > 0 ? memchr(f->path.data, '+', f->path.len) : NULL;
-    return midge_slice_of(f->path.data, plus ? (size_t)(plus - f->path.data) : f->path.len);
+    uint32_t len = a.len < b.len ? a.len : b.len;
+    int order = len > 0 ? memcmp(a.data, b.data, len) : 0;
+    return order != 0 ? order < 0 : a.len < b.len;
 }
 
-static bool begins_with(struct midge_slice topic, const struct key *k)
+static struct key up_to(struct midge_slice name, const uint8_t *end, struct midge_slice tail)
 {
-    uint32_t len = k->head.len + k->tail.len;
-    if (topic.len < len)
+    return (struct key){ .head = midge_slice_of(name.data, (size_t)(end - name.data)), .tail = tail };
+}
+
+/* `name` has another level where the filter has `want`; `more`: the filter goes on after it. True: *k is the
+ * first topic behind `name` that shares the levels before and may match. */
+static bool skip_to_level(struct midge_slice name, const uint8_t *level, struct midge_slice want, bool more,
+                          struct key *k)
+{
+    struct midge_slice rest = midge_slice_of(level, (size_t)(name.data + name.len - level));
+    struct midge_slice below = midge_slice_of(want.data, want.len + 1); /* with the "/" after it */
+    *k = up_to(name, level, want);
+    if (less(rest, want))
+        return true;
+    *k = up_to(name, level, below);
+    return more && less(rest, below); /* "a-b" stands between "a" and "a/b" */
+}
+
+/* The first topic behind `name`, which does not match, that may; false = there is none. */
+static bool skip(const struct midge_filter *f, struct midge_slice name, struct key *k)
+{
+    struct midge_levels wants, has;
+    struct midge_slice want, level;
+    const uint8_t *plus_end = NULL; /* of the last level that "+" stands for */
+    if (midge_filter_bars(f, name)) {
+        *k = key_of(midge_slice_str("%")); /* '$' + 1 */
+        return true;
+    }
+    midge_levels_init(&wants, f->path);
+    midge_levels_init(&has, name);
+    for (uint16_t i = 0; i < f->levels && midge_levels_next(&wants, &want); i++) {
+        if (!midge_levels_next(&has, &level)) {
+            *k = up_to(name, name.data + name.len, midge_slice_str("\x01"));
+            return true; /* the next one, whatever it is */
+        }
+        if (midge_slice_equal(want, midge_slice_str("+")))
+            plus_end = level.data + level.len;
+        else if (!midge_slice_equal(want, level)) {
+            if (skip_to_level(name, level.data, want, i + 1 < f->levels || f->multi, k))
+                return true;
+            break;
+        }
+    }
+    if (!plus_end)
         return false;
-    for (uint32_t i = 0; i < len; i++)
-        if (byte_at(k, i) != topic.data[i])
-            return false;
+    *k = up_to(name, plus_end, midge_slice_str("0")); /* '0' is '/' + 1: past all that is below this level */
     return true;
 }
 
-/* What the filter matches begins with its literal part, so it lies side by side. Without "+" it is one topic and, with
- * "#", what begins with it and a "/": others may stand in between. */
 struct midge_msg *midge_retain_next(const struct midge_retain *r, const struct midge_filter *f,
                                     const struct midge_msg *last)
 {
-    struct midge_slice literal = literal_of(f);
-    bool whole = f->levels > 0 && literal.len == f->path.len;
-    struct midge_msg *msg = whole && !last ? midge_retain_get(r, literal) : NULL;
-    if (msg || (whole && !f->multi))
-        return msg;
-    struct key below = { .head = literal, .tail = midge_slice_of("/", whole) };
-    bool begun = last && !(whole && last->topic_len == literal.len);
-    msg = begun ? following(r, last) : seek(r, &below, false);
-    while (msg && begins_with(midge_msg_topic(msg), &below)) {
-        if (midge_filter_matches(f, midge_msg_topic(msg)))
-            return msg;
-        msg = following(r, msg);
-    }
-    return NULL;
+    struct midge_msg *msg = last ? following(r, last) : lowest(r->root);
+    struct key k;
+    while (msg && !midge_filter_matches(f, midge_msg_topic(msg)))
+        msg = skip(f, midge_msg_topic(msg), &k) ? seek(r, &k, false) : NULL;
+    return msg;
 }

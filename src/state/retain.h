@@ -28,7 +28,7 @@ void midge_retain_remove(struct midge_retain *r, struct midge_slice topic); /* [
 struct midge_msg *midge_retain_get(const struct midge_retain *r, struct midge_slice topic); /* lends */
 
 /* The first message after `last` (NULL = from the start) in byte order that the filter matches; lends; NULL = no more.
- * `last` need not be in the tree any longer. Looks only at what begins as the filter does before its first wildcard. */
+ * `last` need not be in the tree any longer. Passes over what cannot match by seeking. */
 struct midge_msg *midge_retain_next(const struct midge_retain *r, const struct midge_filter *f,
                                     const struct midge_msg *last);
 

@@ -106,8 +106,7 @@ static bool is_plus(struct midge_slice level)
     return level.len == 1 && level.data[0] == '+';
 }
 
-/* `name` begins with "$" and the filter with a wildcard. */
-static bool bars(const struct midge_filter *f, struct midge_slice name)
+bool midge_filter_bars(const struct midge_filter *f, struct midge_slice name)
 {
     bool begins_wild = f->levels == 0 || (f->path.len > 0 && f->path.data[0] == '+');
     return begins_wild && name.len > 0 && name.data[0] == '$';
@@ -119,7 +118,7 @@ bool midge_filter_matches(const struct midge_filter *f, struct midge_slice name)
     struct midge_slice want, level;
     midge_levels_init(&wants, f->path);
     midge_levels_init(&has, name);
-    if (bars(f, name))
+    if (midge_filter_bars(f, name))
         return false; /* [MQTT-4.7.2-1] */
     for (uint16_t i = 0; i < f->levels; i++) {
         if (!midge_levels_next(&wants, &want) || !midge_levels_next(&has, &level))

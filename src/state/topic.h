@@ -27,6 +27,9 @@ MIDGE_MUST_USE enum midge_reason midge_filter_parse(struct midge_slice text, boo
 /* Literal bytes, level by level [MQTT-4.7.3-4]; a leading wildcard does not match a leading "$" [MQTT-4.7.2-1]. */
 bool midge_filter_matches(const struct midge_filter *f, struct midge_slice name);
 
+/* True when `name` begins with "$" and the filter with a wildcard. */
+bool midge_filter_bars(const struct midge_filter *f, struct midge_slice name);
+
 /* Walks levels: at = text, then each call yields one, false after the last. An empty text has one empty level. */
 struct midge_levels {
     const uint8_t *at;  /* NULL after the last */

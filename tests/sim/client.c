@@ -346,7 +346,7 @@ static void on_connack(struct client *cl, struct conn *c, const struct down *d)
     c->alias_up_maximum = d->alias_maximum;
     if (d->packet_maximum)
         c->largest_up = d->packet_maximum;
-    if (!d->session_present || d->incarnation != cl->incarnation)
+    if (d->incarnation != cl->incarnation) /* session present alone does not tell whose it is */
         client_forget(cl);
     cl->incarnation = d->incarnation;
     cl->must_clean = false;

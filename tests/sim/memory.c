@@ -23,8 +23,6 @@ static bool fails(void)
 static void *take(void *user, size_t n)
 {
     (void)user;
-    if (fails())
-        return NULL;
     struct block *b = malloc(sizeof *b + n);
     if (!b)
         abort();
@@ -33,9 +31,14 @@ static void *take(void *user, size_t n)
     memset(b + 1, 0xA5, n < 256 ? n : 256); /* who reads before writing shall be noticed */
     W.used += n;
     W.blocks++;
-    if (W.used > W.limits.memory_bytes)
+    if (W.used - W.moving > W.limits.memory_bytes)
         diverge("memory: %zu bytes in use, the limit is %zu", W.used, W.limits.memory_bytes);
     return b + 1;
+}
+
+static void *take_or_fail(void *user, size_t n)
+{
+    return fails() ? NULL : take(user, n);
 }
 
 static void give(void *user, void *p, size_t n)
@@ -55,15 +58,17 @@ static void give(void *user, void *p, size_t n)
 
 static void *change(void *user, void *p, size_t old, size_t n)
 {
-    void *moved = take(user, n);
-    if (!moved)
+    if (n > old && fails())
         return NULL;
+    W.moving = old;
+    void *moved = take(user, n);
+    W.moving = 0;
     memcpy(moved, p, old < n ? old : n);
     give(user, p, old);
     return moved;
 }
 
-const struct midge_memory sim_memory = { .alloc = take, .free = give, .resize = change };
+const struct midge_memory sim_memory = { .alloc = take_or_fail, .free = give, .resize = change };
 
 /* ---- the simulator's own ---------------------------------------------------------------------------------------- */
 

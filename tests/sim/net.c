@@ -27,6 +27,8 @@ void port_ready(void)
 
 struct conn *conn_open(struct client *cl)
 {
+    if (W.conn_count == sizeof W.conn_at / sizeof W.conn_at[0])
+        return NULL;
     struct conn *c = make(sizeof *c);
     const struct midge_peer peer = { .user = c, .address_key = 0 };
     c->serial = ++W.serials;
@@ -52,7 +54,7 @@ struct conn *conn_open(struct client *cl)
     cl->conn = c;
     c->next = W.conns;
     W.conns = c;
-    W.conn_count++;
+    W.conn_at[W.conn_count++] = c;
     port_ready();
     return c;
 }
@@ -66,9 +68,9 @@ void conn_feed(struct conn *c, uint32_t most)
     if (!n)
         return;
     c->fed += n;
-    c->touched = W.age;
     TRACE("feed    %u: %u of %u bytes", c->serial, n, left);
     model_before(c);
+    c->touched = W.age;
     midge_recv(c->c, c->up.at + c->up_at, n, W.now);
     model_fed(c);
     W.current = NULL;
@@ -131,11 +133,11 @@ void conn_pull(struct conn *c, uint32_t most)
     if (most > sizeof out)
         most = sizeof out;
     const unsigned before = midge_status(c->c);
+    model_before(NULL);
     if (c->in.len == 0) {
         c->first_age = W.age;
         c->first_routed = W.routed;
     }
-    model_before(NULL);
     const size_t n = midge_pull(c->c, out, most, W.now);
     TRACE("pull    %u: %zu bytes", c->serial, n);
     if (n > most)
@@ -167,7 +169,10 @@ static void free_conn(struct conn *c)
     while (*at != c)
         at = &(*at)->next;
     *at = c->next;
-    W.conn_count--;
+    uint32_t i = 0;
+    while (W.conn_at[i] != c)
+        i++;
+    W.conn_at[i] = W.conn_at[--W.conn_count];
     if (c->client)
         c->client->conn = NULL;
     for (struct record *r = c->records, *next; r; r = next) {

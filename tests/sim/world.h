@@ -237,6 +237,7 @@ struct session {
     int slot; /* of the client; -1: its id was assigned */
     struct conn *conn;
     uint64_t mask[GROUPS]; /* filters that it has, by group */
+    uint64_t left[GROUPS]; /* filters that it had in a group: what was drawn for it may still come */
     struct sub sub[GROUPS][FILTERS_MAX];
     uint32_t sub_count;
     struct list waiting, unacked;
@@ -319,7 +320,7 @@ struct conn {
     struct session *session;/* NULL: not up, or not any more */
     uint32_t serial;
     unsigned version;
-    bool sent_connect, up, ended, evil;
+    bool sent_connect, is_up, ended, evil;
     bool connacked;         /* the client has seen CONNACK 0 */
     bool served;            /* the port has nothing to pull for it */
     bool paused;
@@ -373,12 +374,13 @@ struct world {
     uint32_t clients;
     bool calm;         /* no faults: all that is under way comes to its end */
     bool tight;        /* memory is short or fails: refusals need no other reason */
-    bool denies;       /* some topics are not allowed */
+    bool fails;        /* allocations fail in bursts */
     uint32_t cut_rate, time_rate, evil_rate, clean_rate;
     uint32_t tempo;
 
     struct client client[64];
     struct conn *conns;
+    struct conn *conn_at[256]; /* the same, to draw from */
     uint32_t conn_count, serials;
     struct session *sessions;
     struct session *by_slot[64];
@@ -410,6 +412,7 @@ struct world {
 
     /* memory */
     size_t used, blocks;
+    size_t moving; /* of a block that is being resized: it is there twice */
     uint32_t fail_rate; /* of 1000 allocations */
     uint64_t fail_until;
     uint32_t failed_now; /* in the present call */
@@ -467,7 +470,12 @@ void conn_pull(struct conn *c, uint32_t most);
 void conn_lost(struct conn *c);
 void port_ready(void);
 
-/* world.c */
-void world_run(uint64_t seed, uint64_t steps);
+/* world.c. `keep`: which of the steps are done; NULL = all. */
+void world_run(uint64_t seed, uint64_t steps, const uint8_t *keep);
+void world_start(void);
+void world_stop(void);
+void world_calm(void);
+/* main.c: what the parent may see of a world while it runs, also when it crashes. */
+void world_progress(void);
 
 #endif

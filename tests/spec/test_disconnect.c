@@ -246,7 +246,9 @@ TEST(a_session_whose_queue_is_full_can_be_ended_with_quota_exceeded)
 {
     limits.queue_msgs = 3;
     limits.queue_policy = MIDGE_QUEUE_END_SESSION;
-    struct peer *p = connect5("p"), *slow = connect5("slow");
+    struct peer *p = connect5("p");
+    struct peer *slow =
+        connect_as(CONNECT(.client_id = "slow", .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 600))));
     subscribe(slow, "t", 1);
     hold(slow);
     for (int i = 0; i < 5; i++)

@@ -107,6 +107,19 @@ TEST(single_bytes_of_a_packet_that_never_ends_are_no_sign_of_life)
     expect_disconnect(a, 0x8D);
 }
 
+SPEC("MQTT-3.1.2-20", "MQTT311-3.1.2-23")
+TEST(a_long_packet_on_a_slow_line_is_a_sign_of_life)
+{
+    struct peer *a = alive_for(5, "a", 2);
+    const struct bytes packet =
+        publish_bytes(a, &(struct c_publish){ .topic = "t", .payload = text_of('x', 8000), .qos = 1, .pid = 1 });
+    for (size_t sent = 0; sent < packet.len; sent += 2048) {
+        send_bytes(a, packet.at + sent, packet.len - sent < 2048 ? packet.len - sent : 2048);
+        advance(2500);
+    }
+    CHECK(expect_packet(a, PK_PUBACK).reason < 0x80);
+}
+
 SPEC("MQTT-3.1.2-21", "MQTT-3.2.2-21")
 TEST(the_server_keep_alive_is_told_and_is_the_one_that_counts)
 {

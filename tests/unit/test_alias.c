@@ -17,7 +17,7 @@ static void an_alias_means_what_it_was_last_set_to(void **state)
     (void)state;
     enum { MAX = 40 };
     struct heap h;
-    struct midge_alias_in *a = NULL;
+    struct midge_alias *a = NULL;
     uint32_t model[MAX + 1] = { 0 };
     uint32_t seed = 6;
     char text[4];
@@ -27,20 +27,20 @@ static void an_alias_means_what_it_was_last_set_to(void **state)
         if (roll(&seed, 3) == 0) {
             uint32_t n = 1 + roll(&seed, 100);
             h.countdown = roll(&seed, 3) == 0 ? (int)roll(&seed, 2) : -1;
-            if (midge_alias_in_set(&h.mem, &a, MAX, alias, topic(n, text)) == MIDGE_OK)
+            if (midge_alias_set(&h.mem, &a, alias, topic(n, text)) == MIDGE_OK)
                 model[alias] = n;
             h.countdown = -1;
         }
-        struct midge_slice got = midge_alias_in_get(a, alias);
+        struct midge_slice got = midge_alias_get(&a, alias);
         if (model[alias] == 0)
             assert_null(got.data);
         else
             assert_true(midge_slice_equal(got, topic(model[alias], text)));
     }
-    assert_null(midge_alias_in_get(a, MAX + 1).data);
-    assert_null(midge_alias_in_get(a, 0).data);
-    midge_alias_in_free(&h.mem, &a);
-    midge_alias_in_free(&h.mem, &a);
+    assert_null(midge_alias_get(&a, MAX + 1).data);
+    assert_null(midge_alias_get(&a, 0).data);
+    midge_alias_free(&h.mem, &a);
+    midge_alias_free(&h.mem, &a);
     heap_close(&h);
 }
 
@@ -48,16 +48,16 @@ static void the_highest_alias_of_all_can_be_set(void **state)
 {
     (void)state;
     struct heap h;
-    struct midge_alias_in *a = NULL;
+    struct midge_alias *a = NULL;
     heap_open(&h);
-    assert_int_equal(midge_alias_in_set(&h.mem, &a, 3, 2, midge_slice_str("two")), MIDGE_OK);
-    assert_int_equal(midge_alias_in_set(&h.mem, &a, 3, 3, midge_slice_str("three")), MIDGE_OK);
-    assert_slice(midge_alias_in_get(a, 2), "two");
-    assert_slice(midge_alias_in_get(a, 3), "three");
-    midge_alias_in_free(&h.mem, &a);
-    assert_int_equal(midge_alias_in_set(&h.mem, &a, 65535, 65535, midge_slice_str("last")), MIDGE_OK);
-    assert_slice(midge_alias_in_get(a, 65535), "last");
-    midge_alias_in_free(&h.mem, &a);
+    assert_int_equal(midge_alias_set(&h.mem, &a, 2, midge_slice_str("two")), MIDGE_OK);
+    assert_int_equal(midge_alias_set(&h.mem, &a, 3, midge_slice_str("three")), MIDGE_OK);
+    assert_slice(midge_alias_get(&a, 2), "two");
+    assert_slice(midge_alias_get(&a, 3), "three");
+    midge_alias_free(&h.mem, &a);
+    assert_int_equal(midge_alias_set(&h.mem, &a, 65535, midge_slice_str("last")), MIDGE_OK);
+    assert_slice(midge_alias_get(&a, 65535), "last");
+    midge_alias_free(&h.mem, &a);
     heap_close(&h);
 }
 
@@ -67,7 +67,7 @@ static void the_alias_used_longest_ago_gives_way(void **state)
     (void)state;
     enum { MAX = 5 };
     struct heap h;
-    struct midge_alias_out *a = NULL;
+    struct midge_alias *a = NULL;
     struct {
         uint32_t n;
         uint16_t alias;
@@ -85,7 +85,7 @@ static void the_alias_used_longest_ago_gives_way(void **state)
         bool no_memory = roll(&seed, 5) == 0;
         bool is_new = !known;
         h.countdown = no_memory ? 0 : -1;
-        uint16_t alias = midge_alias_out_use(&h.mem, &a, MAX, topic(n, text), &is_new);
+        uint16_t alias = midge_alias_use(&h.mem, &a, MAX, topic(n, text), &is_new);
         h.countdown = -1;
         if (!known && no_memory) {
             assert_int_equal(alias, 0);
@@ -104,8 +104,8 @@ static void the_alias_used_longest_ago_gives_way(void **state)
         model[0].n = n;
         model[0].alias = alias;
     }
-    midge_alias_out_free(&h.mem, &a);
-    midge_alias_out_free(&h.mem, &a);
+    midge_alias_free(&h.mem, &a);
+    midge_alias_free(&h.mem, &a);
     heap_close(&h);
 }
 
@@ -113,10 +113,10 @@ static void where_none_are_allowed_none_is_given(void **state)
 {
     (void)state;
     struct heap h;
-    struct midge_alias_out *a = NULL;
+    struct midge_alias *a = NULL;
     bool is_new = true;
     heap_open(&h);
-    assert_int_equal(midge_alias_out_use(&h.mem, &a, 0, midge_slice_str("t"), &is_new), 0);
+    assert_int_equal(midge_alias_use(&h.mem, &a, 0, midge_slice_str("t"), &is_new), 0);
     assert_false(is_new);
     assert_null(a);
     heap_close(&h);

@@ -2,16 +2,20 @@
 #include "codec/packet.h"
 #include "wire.h"
 
+static struct midge_slice last; /* what decode() kept */
+
 /* Decodes from a block of its own, to be freed by the caller where slices are looked at. */
 static enum midge_reason decode(struct midge_slice body, struct midge_connect *out, struct midge_slice *keep)
 {
     struct midge_slice copy = wire_copy(body);
     memset(out, 1, sizeof *out); /* what is not set is seen */
     enum midge_reason rc = midge_decode_connect(copy, out);
-    if (keep)
+    if (keep) {
         *keep = copy;
-    else
-        wire_free(copy);
+        return rc;
+    }
+    wire_free(last); /* values are read out of the section when they are asked for: it lives until the next call */
+    last = copy;
     return rc;
 }
 

@@ -2,6 +2,8 @@
 #include "codec/packet.h"
 #include "wire.h"
 
+static struct midge_slice last; /* what decode() kept */
+
 /* Decodes from a block of its own; the slices of *out are dead afterwards unless *keep takes the block. */
 static enum midge_reason decode(uint8_t first, struct midge_slice body, uint8_t version,
                                 struct midge_publish *out, struct midge_slice *keep)
@@ -9,10 +11,12 @@ static enum midge_reason decode(uint8_t first, struct midge_slice body, uint8_t 
     struct midge_slice copy = wire_copy(body);
     memset(out, 1, sizeof *out); /* what is not set is seen */
     enum midge_reason rc = midge_decode_publish(first, copy, version, out);
-    if (keep)
+    if (keep) {
         *keep = copy;
-    else
-        wire_free(copy);
+        return rc;
+    }
+    wire_free(last); /* values are read out of the section when they are asked for: it lives until the next call */
+    last = copy;
     return rc;
 }
 

@@ -1,0 +1,101 @@
+"""test_trouble.py - a network that fails, strangers that flood, a program that goes astray."""
+import asyncio
+import socket
+
+from conftest import TIMEOUT_S, wait_stats
+from paho_client import Client
+from wire_client import Client as Wire
+from wire_client import PlainV5
+
+FLOOD = 150
+
+
+def test_link_down_reclaims_ghosts_and_link_up_brings_clients_back(board, name):
+    ghosts = [Client(board, f"{name}-{i}", keepalive=2) for i in range(8)]
+    for c in ghosts:
+        c.connect()
+        c.subscribe(name)
+    before = board.stats()
+    board.link(up=False)
+    try:
+        ghosts[0].send(name, b"into the dark", 1)
+        wait_stats(board, lambda s: s["clients"] == 0 and s["sockets"] == 0, "ghosts reclaimed by their keep alive")
+    finally:
+        board.link(up=True)
+    back = [Client(board, f"{name}-{i}").connect() for i in range(8)]
+    for c in back:
+        c.subscribe(name)
+    back[0].publish(name, b"here again", 1)
+    for c in back:
+        assert c.payloads(1) == [b"here again"]
+    assert board.stats()["used"] <= before["used"] + 512
+    for c in ghosts + back:
+        c.close()
+
+
+def test_short_outage_loses_nothing(board, name):
+    sub, pub = Client(board, name + "-s").connect(), Client(board, name + "-p").connect()
+    sub.subscribe(name, qos=2)
+    board.link(up=False)
+    for i in range(8):
+        pub.send(name, b"%d" % i, 2)
+    board.link(up=True)
+    assert sub.payloads(8) == [b"%d" % i for i in range(8)]
+    sub.close()
+    pub.close()
+
+
+async def ring(board, name, count, rounds, between):
+    """Clients that hand a message around, `rounds` times; `between` runs before each."""
+    arrived = asyncio.Queue()
+    clients = [Wire(f"{name}-{i}", lambda topic, payload, i=i: arrived.put_nowait(i)) for i in range(count)]
+    for i, c in enumerate(clients):
+        await c.connect(board.host, board.port)
+        await c.subscribe(f"{name}/{i}")
+    for _ in range(rounds):
+        between()
+        for i, c in enumerate(clients):
+            c.publish(f"{name}/{(i + 1) % count}", b"round")
+        got = [await asyncio.wait_for(arrived.get(), TIMEOUT_S) for _ in clients]
+        assert sorted(got) == list(range(count))
+    assert not any(c.ended.is_set() for c in clients)
+    for c in clients:
+        await c.disconnect()
+
+
+def test_connection_flood_leaves_the_others_alone(board, name):
+    strangers = []
+
+    def flood():
+        for _ in range(FLOOD // 10):
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex((board.host, board.port))
+            strangers.append(s)
+
+    asyncio.run(ring(board, name, 12, 10, flood))
+    late = Client(board, name + "-late").connect()  # while they all still hang there
+    late.publish(name, b"served", 1)
+    late.close()
+    for s in strangers:
+        s.close()
+    wait_stats(board, lambda s: s["sockets"] == 0, "the strangers are gone")
+
+
+def test_shutdown_tells_every_client(own_board, name):
+    clients = [PlainV5(own_board, f"{name}-{i}", TIMEOUT_S) for i in range(5)]
+    own_board.command("q")
+    assert [c.last_word() for c in clients] == [0x8B] * 5
+    own_board.stop()
+
+
+def test_stray_access_ends_the_program(own_board):
+    own_board.command("f")
+    assert own_board.wait_end() == 3
+    own_board.wait_line(r"^fault ")
+
+
+def test_stack_overflow_ends_the_program(own_board):
+    own_board.command("o")
+    assert own_board.wait_end() == 3
+    own_board.wait_line(r"^fault: stack overflow")
