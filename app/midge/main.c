@@ -119,15 +119,27 @@ static void on_signal(void *user, int fd)
     }
 }
 
-/* After daemonise(): a signalfd tells the process that made it. False: no descriptor. */
-static bool watch_signals(void)
+static sigset_t our_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    return set;
+}
+
+/* Before anybody is told that we are here: a signal that comes early waits until it is watched for. */
+static void block_signals(void)
+{
+    const sigset_t set = our_signals();
     sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* After daemonise(): a signalfd tells the process that made it. False: no descriptor. */
+static bool watch_signals(void)
+{
+    const sigset_t set = our_signals();
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     return fd >= 0 && midge_loop_watch(app.loop, fd, false, on_signal, NULL);
 }
@@ -216,6 +228,7 @@ int main(int argc, char *argv[])
 
     fill_standard_streams();
     signal(SIGPIPE, SIG_IGN);
+    block_signals();
     set_limits();
     open_log();
     int status = serve();

@@ -69,9 +69,10 @@ static void dispatch(struct midge_conn *c, struct midge_slice body)
     enum midge_reason rc = rows[midge_head_type(&c->head)].handler(c, body);
     c->heard = midge_age32(c->m);
     c->head = (struct midge_head){ 0 };
-    free_frame(c);
     if (rc >= MIDGE_RC_UNSPECIFIED)
         fail(c, rc);
+    c->m->hello = NULL; /* what it named lies in the packet */
+    free_frame(c);
 }
 
 /* ---- bytes in ----------------------------------------------------------------------------------------- */
@@ -477,6 +478,8 @@ void midge_conn_who(const struct midge_conn *c, struct midge_who *who)
     *who = (struct midge_who){ .peer = c->user, .tag = c->tag, .version = c->version };
     if (c->session)
         who->client_id = midge_session_id(c->session);
+    else if (c->m->hello == c)
+        who->client_id = c->m->hello_id;
     if (c->names && c->names->has_username)
         who->username = midge_slice_of(c->names->bytes, c->names->username_len);
 }

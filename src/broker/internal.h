@@ -120,6 +120,8 @@ struct midge {
     struct midge_timers conn_timers; /* of connections */
     struct midge_timers away_timers; /* of sessions that are not connected */
     struct midge_link *conns;
+    const struct midge_conn *hello; /* whose CONNECT is being handled, and the client id in it */
+    struct midge_slice hello_id;
     struct midge_fifo ready;
     midge_ms age;                 /* milliseconds since midge_new: all times inside are on this clock */
     midge_ms host_now;            /* the host's clock when age was last brought up to date */

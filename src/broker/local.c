@@ -232,6 +232,8 @@ enum midge_err midge_publish(struct midge *m, struct midge_local *l, const struc
     midge_enter(m, now);
     struct midge_msg *msg = make_msg(m, l, p);
     enum midge_err err = msg ? publish(m, l, msg) : MIDGE_ERR_NO_MEMORY;
+    if (!msg)
+        midge_quota_refused(m);
     midge_msg_drop(&m->mem, msg);
     midge_leave(m);
     return err;

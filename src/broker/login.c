@@ -141,7 +141,12 @@ static void settle_later(struct midge_conn *c, const struct midge_login_answer *
 {
     struct midge_connect pk;
     bool kept = kept_connect(c, &pk);
+    if (kept) {
+        c->m->hello = c;
+        c->m->hello_id = pk.client_id;
+    }
     settle(c, kept ? &pk : NULL, (struct midge_slice){ 0 }, a);
+    c->m->hello = NULL;
 }
 
 void midge_login_done(struct midge_conn *c, const struct midge_login_answer *answer, midge_ms now)

@@ -132,6 +132,8 @@ enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body
     c->version = pk.version;
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
+    c->m->hello = c;
+    c->m->hello_id = pk.client_id;
     c->bridge = pk.bridge;
     c->request_problem = midge_served_v5(c) && midge_props_number(&pk.props, PROP_REQUEST_PROBLEM);
     if (MIDGE_V5 && midge_props_has(&pk.props, PROP_MAXIMUM_PACKET_SIZE)) /* CONNACK keeps to it too [MQTT-3.1.2-24] */

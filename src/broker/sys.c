@@ -1,16 +1,6 @@
 /* sys.c - counters below $SYS/broker, as retained messages; only what has changed is published. */
 #include "broker/internal.h"
 
-static uint64_t uptime(const struct midge *m)
-{
-    return m->age / 1000;
-}
-
-static uint64_t away(const struct midge *m)
-{
-    return m->sessions.by_id.count - m->client_count;
-}
-
 static uint64_t dropped(const struct midge *m)
 {
     uint64_t n = 0;
@@ -20,47 +10,44 @@ static uint64_t dropped(const struct midge *m)
     return n;
 }
 
-#define COUNTER(name, expression)                                                                           \
-    static uint64_t name(const struct midge *m)                                                             \
-    {                                                                                                       \
-        return expression;                                                                                  \
-    }
-COUNTER(connected, m->client_count)
-COUNTER(total, m->sessions.by_id.count)
-COUNTER(subscriptions, m->subs.subs)
-COUNTER(retained, m->retain.count)
-COUNTER(bytes_received, m->bytes_received)
-COUNTER(bytes_sent, m->bytes_sent)
-COUNTER(publish_received, m->publish_received)
-COUNTER(publish_sent, m->publish_sent)
-COUNTER(publish_refused, m->publish_refused)
-COUNTER(heap_current, m->mem.used)
-COUNTER(heap_maximum, m->mem.peak)
+/* After $SYS/broker/, each ended by a NUL, in the order of read_counters. Mosquitto's names where it has one. */
+static const char names[] = "uptime\0"
+                            "clients/connected\0"
+                            "clients/disconnected\0"
+                            "clients/total\0"
+                            "subscriptions/count\0"
+                            "retained messages/count\0"
+                            "bytes/received\0"
+                            "bytes/sent\0"
+                            "publish/messages/received\0"
+                            "publish/messages/sent\0"
+                            "publish/messages/dropped\0"
+                            "publish/messages/refused\0"
+                            "heap/current\0"
+                            "heap/maximum";
+#define COUNTERS 14
 
-/* Mosquitto's names where it has one. */
-static const struct row {
-    const char *name; /* after $SYS/broker/ */
-    uint64_t (*value)(const struct midge *m);
-} rows[] = {
-    { "uptime", uptime },
-    { "clients/connected", connected },
-    { "clients/disconnected", away },
-    { "clients/total", total },
-    { "subscriptions/count", subscriptions },
-    { "retained messages/count", retained },
-    { "bytes/received", bytes_received },
-    { "bytes/sent", bytes_sent },
-    { "publish/messages/received", publish_received },
-    { "publish/messages/sent", publish_sent },
-    { "publish/messages/dropped", dropped },
-    { "publish/messages/refused", publish_refused },
-    { "heap/current", heap_current },
-    { "heap/maximum", heap_maximum },
-};
-#define ROWS (sizeof rows / sizeof *rows)
+static void read_counters(const struct midge *m, uint64_t v[COUNTERS])
+{
+    uint32_t total = m->sessions.by_id.count;
+    *v++ = m->age / 1000;
+    *v++ = m->client_count;
+    *v++ = total - m->client_count;
+    *v++ = total;
+    *v++ = m->subs.subs;
+    *v++ = m->retain.count;
+    *v++ = m->bytes_received;
+    *v++ = m->bytes_sent;
+    *v++ = m->publish_received;
+    *v++ = m->publish_sent;
+    *v++ = dropped(m);
+    *v++ = m->publish_refused;
+    *v++ = m->mem.used;
+    *v++ = m->mem.peak;
+}
 
 struct midge_sys {
-    uint64_t told[ROWS]; /* what was last published */
+    uint64_t told[COUNTERS]; /* what was last published */
 };
 
 static uint32_t put_number(uint8_t *end, uint64_t v)
@@ -92,14 +79,16 @@ static void publish(struct midge *m, const char *name, struct midge_slice payloa
 
 void midge_sys_tick(struct midge *m)
 {
-    for (size_t i = 0; m->sys && i < ROWS; i++) {
-        uint64_t v = rows[i].value(m);
-        if (v == m->sys->told[i])
+    uint64_t now[COUNTERS];
+    read_counters(m, now);
+    const char *name = names;
+    for (size_t i = 0; m->sys && i < COUNTERS; i++, name += strlen(name) + 1) {
+        if (now[i] == m->sys->told[i])
             continue;
         uint8_t text[20];
-        uint32_t n = put_number(text + sizeof text, v);
-        publish(m, rows[i].name, midge_slice_of(text + sizeof text - n, n));
-        m->sys->told[i] = v;
+        uint32_t n = put_number(text + sizeof text, now[i]);
+        publish(m, name, midge_slice_of(text + sizeof text - n, n));
+        m->sys->told[i] = now[i];
     }
     m->sys_due = m->age + (midge_ms)m->sys_interval_s * 1000u;
 }

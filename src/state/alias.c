@@ -85,41 +85,45 @@ struct midge_slice midge_alias_get(struct midge_alias **list, uint16_t alias)
 
 /* ---- outwards ----------------------------------------------------------------------------------------- */
 
-static bool is_for(const struct midge_alias *a, struct midge_slice topic)
+static struct midge_alias **by_topic(struct midge_alias **list, struct midge_slice topic)
 {
-    return midge_slice_equal(topic_of(a), topic);
+    while (*list && !midge_slice_equal(topic_of(*list), topic))
+        list = &(*list)->next;
+    return list;
+}
+
+/* A number for a topic that has none: the next, or that of the one used longest ago. */
+static uint16_t assign(struct midge_mem *mem, struct midge_alias **list, uint16_t max, struct midge_slice topic)
+{
+    uint16_t count = 0;
+    struct midge_alias **oldest = list;
+    for (struct midge_alias **at = list; *at; at = &(*at)->next) {
+        oldest = at;
+        count++;
+    }
+    uint16_t alias = count < max ? (uint16_t)(count + 1) : (*oldest)->alias;
+    if (!add(mem, list, topic, alias))
+        return 0;
+    if (count >= max)
+        free_at(mem, oldest == list ? &(*list)->next : oldest);
+    return alias;
 }
 
 uint16_t midge_alias_use(struct midge_mem *mem, struct midge_alias **list, uint16_t max, struct midge_slice topic,
                          bool *is_new)
 {
-    struct midge_alias **at = list;
-    struct midge_alias **oldest = NULL;
-    uint16_t count = 0;
+    struct midge_alias **known = by_topic(list, topic);
     *is_new = false;
-    for (; *at && !is_for(*at, topic); at = &(*at)->next) {
-        oldest = at;
-        count++;
-    }
-    if (*at) {
-        push(list, take(at));
+    if (*known) {
+        push(list, take(known));
         return (*list)->alias;
     }
-    if (max == 0)
-        return 0;
-    bool replaces = oldest && count >= max;
-    uint16_t alias = replaces ? (*oldest)->alias : (uint16_t)(count + 1);
-    if (!add(mem, list, topic, alias))
-        return 0;
-    if (replaces)
-        free_at(mem, oldest == list ? &(*list)->next : oldest);
-    *is_new = true;
+    uint16_t alias = max > 0 ? assign(mem, list, max, topic) : 0;
+    *is_new = alias != 0;
     return alias;
 }
 
-bool midge_alias_knows(const struct midge_alias *list, struct midge_slice topic)
+bool midge_alias_knows(struct midge_alias *list, struct midge_slice topic)
 {
-    while (list && !is_for(list, topic))
-        list = list->next;
-    return list != NULL;
+    return *by_topic(&list, topic) != NULL;
 }

@@ -22,7 +22,7 @@ struct midge_slice midge_alias_get(struct midge_alias **list, uint16_t alias);
  * along. 0 = none (no memory). max: the same in every call. */
 uint16_t midge_alias_use(struct midge_mem *mem, struct midge_alias **list, uint16_t max, struct midge_slice topic,
                          bool *is_new);
-bool midge_alias_knows(const struct midge_alias *list, struct midge_slice topic); /* has one in use */
+bool midge_alias_knows(struct midge_alias *list, struct midge_slice topic); /* has one in use */
 
 void midge_alias_free(struct midge_mem *mem, struct midge_alias **list);
 

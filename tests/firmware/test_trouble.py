@@ -10,25 +10,29 @@ from wire_client import PlainV5
 FLOOD = 150
 
 
+def connect_all(board, ids, **options):
+    """Clients that are all subscribed to one topic and have got a message."""
+    clients = [Client(board, i, **options).connect() for i in ids]
+    for c in clients:
+        c.subscribe(ids[0])
+    clients[0].publish(ids[0], b"hello", 1)
+    for c in clients:
+        assert c.payloads(1) == [b"hello"]
+    return clients
+
+
 def test_link_down_reclaims_ghosts_and_link_up_brings_clients_back(board, name):
-    ghosts = [Client(board, f"{name}-{i}", keepalive=2) for i in range(8)]
-    for c in ghosts:
-        c.connect()
-        c.subscribe(name)
-    before = board.stats()
+    ids = [f"{name}-{i}" for i in range(8)]
+    ghosts = connect_all(board, ids, keepalive=2)
+    before = wait_stats(board, lambda s: s["heap"] == 0, "all is acknowledged")
     board.link(up=False)
     try:
-        ghosts[0].send(name, b"into the dark", 1)
+        ghosts[0].send(ids[0], b"into the dark", 1)
         wait_stats(board, lambda s: s["clients"] == 0 and s["sockets"] == 0, "ghosts reclaimed by their keep alive")
     finally:
         board.link(up=True)
-    back = [Client(board, f"{name}-{i}").connect() for i in range(8)]
-    for c in back:
-        c.subscribe(name)
-    back[0].publish(name, b"here again", 1)
-    for c in back:
-        assert c.payloads(1) == [b"here again"]
-    assert board.stats()["used"] <= before["used"] + 512
+    back = connect_all(board, ids)
+    wait_stats(board, lambda s: s["clients"] == 8 and s["used"] <= before["used"], "nothing is left of the ghosts")
     for c in ghosts + back:
         c.close()
 

@@ -120,6 +120,9 @@ static void send_connect(struct client *cl, struct conn *c)
     if (chance(R, 400)) {
         r->content = draw_message(cl, c->version);
         r->content->retain = chance(R, 200);
+        r->content->len %= 500; /* CONNECT has a limit of its own */
+        if (r->content->len < 4)
+            r->content->len = 4;
         if (c->version == 5 && chance(R, 500))
             r->will_delay_s = chance(R, 500) ? between(R, 1, 20) : between(R, 20, 100000);
     }
@@ -139,7 +142,8 @@ static void send_connect(struct client *cl, struct conn *c)
     TRACE("client  %d: CONNECT on %u, version %u%s%s, expiry %u, will %d delay %u", cl->slot, c->serial, c->version,
           r->clean ? ", clean" : "", anonymous ? ", no id" : "", r->session_expiry_s,
           r->content ? (int)r->content->number : -1, r->will_delay_s);
-    put_connect(&c->up, c->version, r, cl->id, c->version < 5 && chance(R, 20));
+    c->bridge = c->version < 5 && chance(R, 20);
+    put_connect(&c->up, c->version, r, cl->id, c->bridge);
     written(c, r, before);
 }
 

@@ -172,6 +172,7 @@ static void lapse_replays(uint8_t topic)
 static void retain(struct msg *m)
 {
     const uint8_t t = m->content->topic;
+    TRACE("model   %s is retained: #%u", W.topics[t], m->content->len ? m->content->number : 0);
     lapse_replays(t);
     drop(W.retained[t]);
     W.retained[t] = m->content->len ? hold(m) : NULL;
@@ -445,6 +446,9 @@ static bool is_through(const struct conn *c)
     return c->at && c->at->end <= c->fed;
 }
 
+/* Beyond this the broker takes a leap in steps, and when things happened is known less well. */
+#define LEAP (1ull << 30)
+
 void model_before(struct conn *current)
 {
     W.current = current;
@@ -453,7 +457,7 @@ void model_before(struct conn *current)
     W.age_before = W.age;
     if (W.now > W.last_now) {
         W.age += W.now - W.last_now;
-        W.leap = W.now - W.last_now >= 1ull << 31;
+        W.leap = W.now - W.last_now >= LEAP;
     } else {
         W.leap = false;
     }
@@ -767,7 +771,9 @@ static void stop_replays(struct session *s, uint8_t f)
     struct entry *before = NULL, *next;
     for (struct entry *e = s->waiting.head; e; e = next) {
         next = e->next;
-        if (e->replay && e->filter == f) {
+        if (e->replay && e->filter == f && s->partial) {
+            e->optional = true; /* it may be the one that has begun */
+        } else if (e->replay && e->filter == f) {
             cut(&s->waiting, before, e);
             free_entry(e);
             continue;
@@ -807,14 +813,15 @@ static void on_subscribed(struct conn *c, const struct midge_event *ev)
         diverge("QoS %u is granted where %u was asked for", ev->qos, w->qos);
     w->told = true;
     w->result = ev->qos;
+    TRACE("event   %s subscribed group %u %s qos %u", s->id, g, W.filters[f], ev->qos);
     const bool is_new = !(s->mask[g] >> f & 1);
     s->mask[g] |= 1ull << f;
     s->sub_count += is_new;
     s->had_shared |= g != 0;
     s->sub[g][f] = (struct sub){ .id = c->at->sub_id,
                                  .qos = ev->qos,
-                                 .no_local = w->no_local,
-                                 .retain_as_published = w->retain_as_published };
+                                 .no_local = w->no_local || c->bridge,
+                                 .retain_as_published = w->retain_as_published || c->bridge };
     s->had_changes |= g && !is_new;
     if (g)
         W.owed_any |= 1ull << f;
@@ -1252,7 +1259,7 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
             *why = "with another RETAIN flag";
         else if (c->version == 5 && !same_ids(e, p))
             *why = "with other subscription identifiers";
-        else if (e->lapsed && e->lapsed <= c->first_routed)
+        else if (e->lapsed && e->lapsed <= c->first_routed && !(s->partial && p->dup))
             *why = "though the retained value has changed (stale)";
         else if (is_over(e->msg, c->first_age) && !(s->partial && p->dup))
             *why = "though it has expired";
@@ -1391,7 +1398,7 @@ static void on_publish_out(struct conn *c, const struct packet *p)
     TRACE("send    #%u %s to %u qos %u pid %u%s%s", o.number, W.topics[o.topic], c->serial, p->qos, p->pid,
           p->dup ? " dup" : "", p->retain ? " retain" : "");
     W.delivered++;
-    if (!s) {
+    if (!s || W.shutting_down) {
         if (!c->is_up)
             diverge("a PUBLISH to %u, which is not up", c->serial);
         return; /* the rest of one that had begun */
@@ -1454,10 +1461,11 @@ void model_drained(struct conn *c)
             diverge("message #%u is not sent again to %s", e->msg->content->number, s->id);
     struct entry *before = NULL, *next;
     bool blocked = false; /* a replay that waits for the window holds back those behind it */
+    for (const struct entry *e = s->waiting.head; !open && e; e = e->next)
+        blocked |= e->replay && e->qos;
     for (struct entry *e = s->waiting.head; e; e = next) {
         next = e->next;
         if ((e->qos && !open) || (e->replay && blocked)) {
-            blocked |= e->replay;
             before = e;
             continue;
         }

@@ -332,7 +332,7 @@ static void step_clock(void)
     }
     if (deadline != MIDGE_NEVER && deadline > W.now && deadline - W.now < 3600000 && chance(R, 200))
         leap = deadline - W.now - (chance(R, 300) ? 1 : 0);
-    if (leap >> 31) { /* what is connected ends first, so that it is known when */
+    if (leap >> 29) { /* what is connected ends first, so that it is known when */
         W.now += 99000000;
         tick();
     }

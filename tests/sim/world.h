@@ -321,6 +321,7 @@ struct conn {
     uint32_t serial;
     unsigned version;
     bool sent_connect, is_up, ended, evil;
+    bool bridge;            /* CONNECT said so, in the way of 3.x */
     bool connacked;         /* the client has seen CONNACK 0 */
     bool served;            /* the port has nothing to pull for it */
     bool paused;

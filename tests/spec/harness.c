@@ -15,8 +15,8 @@ static struct peer *peers, **peers_tail;
 static unsigned peer_count;
 static size_t input_bytes;
 static unsigned checks_to_skip;
-static bool inside;   /* a call of the broker's: its hooks may end the test */
-static uint8_t *bite; /* what midge_recv is reading */
+static bool inside;          /* a call of the broker's: its hooks may end the test */
+static uint8_t *bite;        /* what midge_recv is reading */
 static size_t waiting_bytes; /* in all peers' `out` */
 static struct test *tests_last;
 

@@ -8,11 +8,11 @@
  *         expect_hex(p, "90 04 00 01 00 01");
  *     }
  *
- * Each test has a broker of its own, started by its first dial(): before that it may change `limits`, `hooks`,
- * `config`. After every send and every step of the clock the broker's output is pulled, and each packet is
- * checked against the rules that hold for all of them (rules.c); memory and books are looked at as well. A test
- * that ends must have read everything its peers were sent, and every close must have been expected; then the
- * broker is freed and its memory has to be back at zero.
+ * Each test has a broker of its own, started by its first dial(): before that it may change `limits`,
+ * `hooks`, `config`. After every send and every step of the clock the broker's output is pulled, and each packet
+ * is checked against the rules that hold for all of them (rules.c); memory and books are looked at as well. A
+ * test that ends must have read everything its peers were sent, and every close must have been expected; then
+ * the broker is freed and its memory has to be back at zero.
  *
  * Nothing here is the broker's code: the harness has a codec of its own.
  */
@@ -297,8 +297,8 @@ struct peer *connect_at(struct place at, const struct c_connect *c);
 /* The CONNACK that connect_as, expect_connack took. */
 const struct packet *connack_of(const struct peer *p);
 
-/* SUBSCRIBE to one filter and SUBACK that grants its QoS; `options` as in struct c_filter. Retained messages that
- * come right behind are left for the test. */
+/* SUBSCRIBE to one filter and SUBACK that grants its QoS; `options` as in struct c_filter. Retained messages
+ * that come right behind are left for the test. */
 void subscribe_at(struct place at, struct peer *p, const char *filter, uint8_t options);
 #define subscribe(p, filter, options) subscribe_at(HERE, p, filter, options)
 void unsubscribe_at(struct place at, struct peer *p, const char *filter);
@@ -308,7 +308,7 @@ void publish_at(struct place at, struct peer *p, const char *topic, const char *
                 bool retain);
 #define publish(p, topic, payload, qos) publish_at(HERE, p, topic, payload, qos, false)
 #define publish_retained(p, topic, payload, qos) publish_at(HERE, p, topic, payload, qos, true)
-/* PUBLISH with this content comes next, and is acknowledged up to the end; its PUBREL may come behind others. */
+/* PUBLISH with this content comes next, and is acknowledged up to the end; its PUBREL may come later on. */
 struct packet take_publish_at(struct place at, struct peer *p, const char *topic, const char *payload,
                               uint8_t qos);
 #define take_publish(p, topic, payload, qos) take_publish_at(HERE, p, topic, payload, qos)

@@ -15,8 +15,8 @@ struct run_mode {
 extern struct run_mode run_mode;
 extern const struct test *tests;
 
-/* False: it failed, and that was printed. Under `refuse` the test may miss what could not be had; the rules for
- * every packet, the books and the memory hold all the same. */
+/* False: it failed, and that was printed. Under `refuse` the test may miss what could not be had; the rules
+ * for every packet, the books and the memory hold all the same. */
 bool run_test(const struct test *t);
 /* What the latest test sent in all, and the blocks it asked for. */
 size_t run_input_bytes(void);

@@ -111,8 +111,8 @@ SPEC("MQTT-3.1.2-20", "MQTT311-3.1.2-23")
 TEST(a_long_packet_on_a_slow_line_is_a_sign_of_life)
 {
     struct peer *a = alive_for(5, "a", 2);
-    const struct bytes packet =
-        publish_bytes(a, &(struct c_publish){ .topic = "t", .payload = text_of('x', 8000), .qos = 1, .pid = 1 });
+    const struct bytes packet = publish_bytes(
+        a, &(struct c_publish){ .topic = "t", .payload = text_of('x', 8000), .qos = 1, .pid = 1 });
     for (size_t sent = 0; sent < packet.len; sent += 2048) {
         send_bytes(a, packet.at + sent, packet.len - sent < 2048 ? packet.len - sent : 2048);
         advance(2500);

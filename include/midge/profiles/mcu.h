@@ -2,6 +2,7 @@
 #define MIDGE_SHARED 0
 #define MIDGE_ALIAS_OUT 0
 #define MIDGE_AUTH 0
+#define MIDGE_LOGIN_LATER 0
 #define MIDGE_REASON_STRINGS 0
 #define MIDGE_SYS 0
 #define MIDGE_BOOKS 0

@@ -1,0 +1,38 @@
+# component.cmake - the ESP-IDF component: the core by its one file list, the port, the drop-in headers.
+set(root "${CMAKE_CURRENT_LIST_DIR}/../..")
+set(port "${CMAKE_CURRENT_LIST_DIR}")
+
+include("${root}/cmake/sources.cmake")
+set(core ${MIDGE_BASE_SOURCES} ${MIDGE_CODEC_SOURCES} ${MIDGE_STATE_SOURCES} ${MIDGE_BROKER_SOURCES})
+list(TRANSFORM core PREPEND "${root}/")
+
+idf_component_register(
+    SRCS ${core}
+         "${port}/listen.c" "${port}/loop.c" "${port}/memory.c" "${port}/mosq_broker.c" "${port}/postbox.c"
+         "${port}/report.c" "${port}/sock.c" "${port}/tls.c" "${port}/tls_mbedtls.c" "${port}/wake.c"
+    INCLUDE_DIRS "${root}/include" "${root}/ports/compat/include" "${port}/include"
+    PRIV_INCLUDE_DIRS "${root}/src"
+    REQUIRES esp-tls
+    PRIV_REQUIRES esp_event esp_hw_support heap log lwip mbedtls vfs
+)
+
+# The core never sees sdkconfig.h: what Kconfig has of its switches becomes a header of its own.
+if(NOT CMAKE_BUILD_EARLY_EXPANSION)
+    set(switches "/* Written from Kconfig. */\n")
+    foreach(switch V5 RETAIN WILL PERSIST SHARED ALIAS_OUT AUTH REASON_STRINGS LOCAL BOOKS)
+        if(CONFIG_MIDGE_${switch})
+            string(APPEND switches "#define MIDGE_${switch} 1\n")
+        else()
+            string(APPEND switches "#define MIDGE_${switch} 0\n")
+        endif()
+    endforeach()
+    if(CONFIG_MOSQ_ENABLE_SYS)
+        string(APPEND switches "#define MIDGE_SYS 1\n")
+    else()
+        string(APPEND switches "#define MIDGE_SYS 0\n")
+    endif()
+    string(APPEND switches "#define MIDGE_MAX_QOS ${CONFIG_MIDGE_MAX_QOS}\n")
+    file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/config/midge_kconfig.h" CONTENT "${switches}" @ONLY)
+    target_include_directories(${COMPONENT_LIB} PUBLIC "${CMAKE_CURRENT_BINARY_DIR}/config")
+    target_compile_definitions(${COMPONENT_LIB} PUBLIC "MIDGE_USER_CONFIG=\"midge_kconfig.h\"")
+endif()
