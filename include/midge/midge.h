@@ -35,7 +35,8 @@ struct midge_memory {
     void *user;
     void *(*alloc)(void *user, size_t n);                          /* NULL = none left */
     void (*free)(void *user, void *p, size_t n);
-    void *(*resize)(void *user, void *p, size_t old, size_t n);    /* as realloc: NULL = none, p untouched */
+    /* As realloc: NULL = none, p untouched. n < old must succeed. */
+    void *(*resize)(void *user, void *p, size_t old, size_t n);
     size_t (*cost)(size_t n); /* bytes that a block of n takes with the allocator's own; NULL = n */
     size_t size;              /* bytes that it has in all; 0 = not known. limits.memory_bytes counts up to this */
 };

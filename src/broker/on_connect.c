@@ -208,12 +208,6 @@ static void up(struct midge_conn *c, const struct midge_connect *pk, bool presen
     struct midge *m = c->m;
     c->state = CONN_UP;
     m->client_count++;
-    /* the first packet, the only one [MQTT-3.2.0-1] [MQTT-3.2.0-2] */
-    midge_send_connack(c, pk, present, auth_data);
-    if (MIDGE_MAX_QOS == 2 && c->state == CONN_UP)
-        midge_resend_pubrels(c);
-    if (c->state != CONN_UP)
-        return;
     midge_timer_cancel(&m->conn_timers, &c->timer);
     if (c->keepalive_s)
         midge_arm(m, &m->conn_timers, &c->timer, (midge_ms)c->keepalive_s * 1500u);
@@ -221,8 +215,13 @@ static void up(struct midge_conn *c, const struct midge_connect *pk, bool presen
                               .session_present = present,
                               .clean_start = pk->clean_start,
                               .keepalive_s = pk->keepalive_s };
-    midge_tell(m, c->session, &ev);
-    midge_session_mark_ready(m, c->session);
+    midge_tell(m, c->session, &ev); /* before CONNACK: without memory for it, DISCONNECTED follows */
+    /* the first packet, the only one [MQTT-3.2.0-1] [MQTT-3.2.0-2] */
+    midge_send_connack(c, pk, present, auth_data);
+    if (MIDGE_MAX_QOS == 2 && c->state == CONN_UP)
+        midge_resend_pubrels(c);
+    if (c->state == CONN_UP)
+        midge_session_mark_ready(m, c->session);
 }
 
 static enum midge_reason establish(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice client_id,

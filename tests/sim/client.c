@@ -193,6 +193,14 @@ static void send_publish(struct client *cl, struct conn *c)
 
 /* ---- SUBSCRIBE, UNSUBSCRIBE --------------------------------------------------------------------------------------- */
 
+static bool has_filter(const struct record *r, unsigned i)
+{
+    for (unsigned k = 0; k < i; k++)
+        if (r->want[k].filter == r->want[i].filter)
+            return true;
+    return false;
+}
+
 static void send_subscribe(struct client *cl, struct conn *c, enum packet_type type)
 {
     struct record *r = new_record(type);
@@ -204,7 +212,9 @@ static void send_subscribe(struct client *cl, struct conn *c, enum packet_type t
     for (unsigned i = 0; i < r->wants; i++) {
         struct filter_want *w = &r->want[i];
         w->group = (uint8_t)(W.limits.shared && chance(R, 150) ? between(R, 1, GROUPS - 1) : 0);
-        w->filter = (uint8_t)below(R, W.filter_count);
+        do /* no filter twice in one packet: which of them was refused could not be told */
+            w->filter = (uint8_t)below(R, W.filter_count);
+        while (has_filter(r, i));
         if (type == PK_SUBSCRIBE) {
             w->qos = (uint8_t)below(R, 3);
             w->no_local = c->version == 5 && !w->group && chance(R, 150);
