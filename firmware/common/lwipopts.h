@@ -22,7 +22,7 @@
 #define ARP_QUEUEING 0
 #define ETH_PAD_SIZE 2 /* the IP header comes to lie on a word */
 
-/* Connections: the clients, those the core takes beyond them for takeovers, and two more to refuse the next in order. */
+/* Connections: the clients, those that the core takes beyond them for takeovers, two to refuse the next in order. */
 #define MEMP_NUM_TCP_PCB (CLIENTS + CLIENTS / 16 + 3)
 #define MEMP_NUM_TCP_PCB_LISTEN 1
 #define TCP_LISTEN_BACKLOG 1

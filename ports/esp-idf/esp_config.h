@@ -2,6 +2,7 @@
 #ifndef MIDGE_ESP_CONFIG_H
 #define MIDGE_ESP_CONFIG_H
 
+#include "esp_idf_version.h"
 #include "sdkconfig.h"
 
 /* Kconfig leaves a bool that is off undefined; the first int tells whether Kconfig was asked at all. */
@@ -41,6 +42,10 @@
 #endif
 #ifndef MIDGE_ESP_TLS
 #define MIDGE_ESP_TLS 0
+#endif
+/* ESP-TLS as a server can be continued step by step (tls.c), or cannot (tls_mbedtls.c). */
+#ifndef MIDGE_ESP_TLS_IN_STEPS
+#define MIDGE_ESP_TLS_IN_STEPS (ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(5, 5, 0))
 #endif
 #ifndef MIDGE_ESP_EVENTS
 #define MIDGE_ESP_EVENTS 0

@@ -1,9 +1,7 @@
 /* tls.c - a TLS session on ESP-TLS, whose server can be continued step by step since ESP-IDF 5.5. */
 #include "esp_config.h"
 
-#include "esp_idf_version.h"
-
-#if MIDGE_ESP_TLS && ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(5, 5, 0)
+#if MIDGE_ESP_TLS && MIDGE_ESP_TLS_IN_STEPS
 
 #include "esp.h"
 

@@ -6,9 +6,7 @@
  */
 #include "esp_config.h"
 
-#include "esp_idf_version.h"
-
-#if MIDGE_ESP_TLS && ESP_IDF_VERSION < ESP_IDF_VERSION_VAL(5, 5, 0)
+#if MIDGE_ESP_TLS && !MIDGE_ESP_TLS_IN_STEPS
 
 #include "esp.h"
 

@@ -44,9 +44,9 @@ static bool lwip_has_memory(size_t n, size_t spare)
 static size_t room_of(struct midge_lwip_conn *s)
 {
     struct tcp_pcb *pcb = s->pcb;
-    if (pcb->unsent || tcp_sndqueuelen(pcb) >= TCP_SND_QUEUELEN)
-        return 0; /* sent() comes when there is room */
     size_t room = LWIP_MIN(sizeof s->port->out, LWIP_MIN(tcp_sndbuf(pcb), tcp_mss(pcb)));
+    if (!room || pcb->unsent || tcp_sndqueuelen(pcb) >= TCP_SND_QUEUELEN)
+        return 0; /* sent() comes when there is room */
     size_t spare = pcb->unacked ? MIDGE_LWIP_SPARE_BUSY : MIDGE_LWIP_SPARE_IDLE;
     while (room && !lwip_has_memory(room, spare))
         room = room > LEAST_ROOM ? room / 2 : 0;

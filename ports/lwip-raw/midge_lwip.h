@@ -31,8 +31,8 @@ extern "C" {
 #define MIDGE_LWIP_CHUNK TCP_MSS
 #endif
 
-/* Bytes of lwIP's heap that stay free for ACKs, ARP and FINs: for one who has data on the way already, and for one who
- * has none. So a peer that went silent with its data unacknowledged leaves something for the others. */
+/* Bytes of lwIP's heap that stay free for ACKs, ARP and FINs: for one who has data on the way already, and for one
+ * who has none. So a peer that went silent with its data unacknowledged leaves something for the others. */
 #ifndef MIDGE_LWIP_SPARE_BUSY
 #define MIDGE_LWIP_SPARE_BUSY 1024
 #endif

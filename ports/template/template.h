@@ -26,7 +26,7 @@
 struct template_conn {
     int socket;
     bool writable;           /* something happened that may have made room */
-    struct midge_conn *conn; /* NULL = free. From midge_accept until midge_lost, which is called once, whoever ends it */
+    struct midge_conn *conn; /* from midge_accept until midge_lost, which is called exactly once; NULL = free */
 };
 
 struct template_port {

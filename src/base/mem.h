@@ -24,8 +24,8 @@ void midge_mem_set_limit(struct midge_mem *m, size_t limit, size_t reserve);
 void *midge_mem_alloc(struct midge_mem *m, size_t n, enum midge_tag tag);
 void *midge_mem_zalloc(struct midge_mem *m, size_t n, enum midge_tag tag);
 
-/* p NULL: as midge_mem_alloc. NULL: p is untouched. Shrinking cannot fail: if the allocator refuses, the old block stays (and is returned), but is
- * then counted and freed as size n; providers accept that. */
+/* p NULL: as midge_mem_alloc. NULL: p is untouched. Shrinking cannot fail: if the allocator refuses, the old block
+ * stays (and is returned), but is then counted and freed as size n; providers accept that. */
 void *midge_mem_resize(struct midge_mem *m, void *p, size_t old, size_t n, enum midge_tag tag);
 void midge_mem_free(struct midge_mem *m, void *p, size_t n, enum midge_tag tag);
 

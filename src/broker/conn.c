@@ -296,6 +296,7 @@ static void keep_sending(struct midge_conn *c)
     copy->pid = e->pid;
     copy->qos = e->qos;
     copy->retain = e->retain;
+    copy->dup = e->dup;
     copy->shared = e->shared;
     c->sending = copy;
     c->own_sending = true;
@@ -321,9 +322,7 @@ static void let_go(struct midge_conn *c)
     if (MIDGE_LOGIN_STATE)
         midge_login_free(c);
     if (MIDGE_V5)
-        midge_alias_free(&c->m->mem, &c->alias_in); /* [MQTT-3.3.2-7] */
-    if (MIDGE_ALIAS_OUT)
-        midge_alias_free(&c->m->mem, &c->alias_out);
+        midge_alias_free(&c->m->mem, &c->aliases); /* [MQTT-3.3.2-7] */
     c->paused = c->choked = false;
 }
 
@@ -439,8 +438,7 @@ void midge_lost(struct midge_conn *c, midge_ms now)
     midge_conn_abort(c, MIDGE_RC_UNSPECIFIED); /* a network failure, if nothing ended it before */
     free_sending(c);
     free_control(c);
-    if (c->names)
-        midge_mem_free(&m->mem, c->names, midge_names_size(c->names), MIDGE_TAG_CONN);
+    midge_names_free(c);
     midge_timer_cancel(&m->conn_timers, &c->timer);
     midge_fifo_remove(&m->ready, &c->ready);
     midge_link_remove(&c->all);

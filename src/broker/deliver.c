@@ -176,7 +176,7 @@ static void fill(const struct midge_conn *c, struct midge_publish_out *out)
     const struct midge_msg *msg = e->msg;
     uint8_t hidden = e->shared ? 1 : 0; /* ids[0] is the group's serial */
     *out = (struct midge_publish_out){ .version = c->version,
-                                       .dup = c->frozen_dup,
+                                       .dup = e->dup,
                                        .retain = e->retain,
                                        .qos = e->qos,
                                        .pid = e->pid,
@@ -206,12 +206,12 @@ static bool fits(const struct midge_conn *c)
 static bool choose_alias(struct midge_conn *c)
 {
     struct midge_slice topic = midge_msg_topic(c->sending->msg);
-    bool known = c->alias_max && midge_alias_knows(c->alias_out, topic);
+    bool known = c->alias_max && midge_alias_knows(c->aliases, topic);
     c->frozen_alias = c->alias_max; /* all numbers take the same space */
     c->alias_new = !known;
     if (c->alias_max && fits(c)) {
         bool is_new;
-        c->frozen_alias = midge_alias_use(&c->m->mem, &c->alias_out, c->alias_max, topic, &is_new);
+        c->frozen_alias = midge_alias_use(&c->m->mem, &c->aliases, c->alias_max, topic, &is_new);
         return true;
     }
     c->frozen_alias = 0;
@@ -221,9 +221,9 @@ static bool choose_alias(struct midge_conn *c)
 /* What would change between two encodings of this packet is settled once. False: too large for the client. */
 static bool freeze(struct midge_conn *c)
 {
-    const struct midge_entry *e = c->sending;
+    struct midge_entry *e = c->sending;
     c->sent = 0;
-    c->frozen_dup = MIDGE_MAX_QOS && e->qos && e->sent; /* [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-3.3.1-1] */
+    e->dup = MIDGE_MAX_QOS && e->qos && e->sent; /* [MQTT-3.3.1-1] [MQTT-3.3.1-3] [MQTT311-3.3.1-1] */
     c->frozen_expiry_s = 0; /* one that went out before keeps its place after its time [MQTT-4.3.3-7] */
     (void)midge_msg_left(e->msg, c->m->age, &c->frozen_expiry_s);
     c->frozen_alias = 0;

@@ -10,9 +10,36 @@ void midge_will_publish(struct midge *m, struct midge_session *s)
     struct midge_msg *msg = midge_will_take(&m->mem, s->will);
     s->will = NULL; /* [MQTT-3.1.2-10] [MQTT311-3.1.2-10] */
     midge_msg_arrived(msg, m->age); /* its Message Expiry counts from now [U5-3.1.3.2.4-exp] */
-    msg->origin = midge_origin(m, s);
+    midge_msg_set_origin(msg, midge_origin(m, s));
     (void)midge_route(m, msg, s); /* refused for want of memory: counted and told there */
     midge_msg_drop(&m->mem, msg);
+}
+
+struct midge_will *midge_will_make(struct midge *m, const struct midge_connect *pk, enum midge_reason *rc)
+{
+    if (!MIDGE_WILL || !pk->has_will)
+        return NULL;
+    *rc = MIDGE_RC_QUOTA_EXCEEDED;
+    const struct midge_props *p = &pk->will_props;
+    struct midge_msg_parts parts = { .topic = pk->will_topic,
+                                     .payload = pk->will_payload,
+                                     .qos = pk->will_qos,
+                                     .retain = pk->will_retain };
+    if (MIDGE_V5) {
+        parts.props.len = midge_props_forward_size(p->section);
+        parts.has_expiry = midge_props_has(p, PROP_MESSAGE_EXPIRY);
+        parts.expiry_s = midge_props_number(p, PROP_MESSAGE_EXPIRY);
+    }
+    struct midge_msg *msg = midge_msg_new(&m->mem, &parts);
+    if (!msg)
+        return NULL;
+    struct midge_wr w;
+    midge_wr_init(&w, midge_msg_props_space(msg), parts.props.len, 0);
+    midge_props_forward(p->section, &w); /* [MQTT-3.1.3-10] */
+    struct midge_will *will = midge_will_new(&m->mem, msg, midge_props_number(p, PROP_WILL_DELAY));
+    if (will)
+        *rc = MIDGE_RC_SUCCESS;
+    return will;
 }
 
 /* ---- sessions that are away --------------------------------------------------------------------------- */

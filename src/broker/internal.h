@@ -43,22 +43,6 @@ struct midge_names {
     uint8_t bytes[]; /* user name, method, assigned client id */
 };
 
-static inline struct midge_slice midge_names_method(const struct midge_names *n)
-{
-    return n && n->has_method ? midge_slice_of(n->bytes + n->username_len, n->method_len) : (struct midge_slice){ 0 };
-}
-
-static inline struct midge_slice midge_names_assigned(const struct midge_names *n)
-{
-    bool has = n && n->assigned_len;
-    return has ? midge_slice_of(n->bytes + n->username_len + n->method_len, n->assigned_len) : (struct midge_slice){ 0 };
-}
-
-static inline size_t midge_names_size(const struct midge_names *n)
-{
-    return sizeof *n + n->username_len + n->method_len + n->assigned_len;
-}
-
 struct midge_login_state;
 
 struct midge_conn {
@@ -75,13 +59,12 @@ struct midge_conn {
     /* in */
     struct midge_head head;
     struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
-    struct midge_alias *alias_in;
+    struct midge_alias *aliases;        /* of both directions */
     struct midge_login_state *login;    /* owns; NULL unless CONN_LOGIN or re-authenticating */
     struct midge_names *names;          /* owns; NULL when there are none */
 
     /* out */
     struct midge_control_bytes *control;
-    struct midge_alias *alias_out;
     struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
     uint32_t sent;                      /* bytes of it that are out */
     uint32_t frozen_expiry_s;           /* fields that must not change between two encodings of one packet */
@@ -94,7 +77,6 @@ struct midge_conn {
     uint8_t state;                      /* enum midge_conn_state */
     uint8_t reason;                     /* why it ended */
     bool own_sending : 1;
-    bool frozen_dup : 1;
     bool alias_new : 1;
     bool request_problem : 1;           /* [MQTT-3.1.2-29] */
     bool paused : 1;                    /* for want of memory */
@@ -220,11 +202,17 @@ enum midge_reason midge_on_pingreq(struct midge_conn *c, struct midge_slice body
 enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice body);
 enum midge_reason midge_on_auth(struct midge_conn *c, struct midge_slice body);
 
-/* on_connect.c: an id that no session has [MQTT-3.1.3-6] [MQTT-3.2.2-16] [MQTT311-3.1.3-6]: prefix and random digits. */
+/* names.c: user name, authentication method, assigned client id. */
+/* Keeps those that there are, for the connection's life. False: no memory. */
+bool midge_names_keep(struct midge_conn *c, const struct midge_connect *pk);
+void midge_names_free(struct midge_conn *c);
+struct midge_slice midge_names_method(const struct midge_names *n);   /* data NULL = none; for these two */
+struct midge_slice midge_names_assigned(const struct midge_names *n);
+/* An id that no session has [MQTT-3.1.3-6] [MQTT-3.2.2-16] [MQTT311-3.1.3-6]: prefix and random digits. */
 #define MIDGE_AUTO_ID_MAX 64u
 struct midge_slice midge_assign_id(struct midge *m, const char *prefix, uint8_t out[MIDGE_AUTO_ID_MAX]);
 
-/* CONNECT was allowed by the login hook; the rest of its steps. */
+/* on_connect.c: CONNECT was allowed by the login hook; the rest of its steps. */
 void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
                            const struct midge_login_answer *answer);
 /* CONNECT is refused: CONNACK where the version has a code for it, then close. [MQTT-3.2.2-7] */
@@ -322,6 +310,8 @@ void midge_local_sweep(struct midge *m); /* those that were closed from inside *
 void *midge_local_tag(const struct midge_local *l);
 
 /* expire.c: what time does to wills, sessions, retained messages. */
+/* The will of a CONNECT; NULL = it has none, or, with *rc, it cannot be kept. */
+struct midge_will *midge_will_make(struct midge *m, const struct midge_connect *pk, enum midge_reason *rc);
 void midge_will_publish(struct midge *m, struct midge_session *s); /* if it has one */
 void midge_session_timer(struct midge *m, struct midge_timer *t);
 void midge_session_arm(struct midge *m, struct midge_session *s);  /* it has just gone away */

@@ -84,15 +84,20 @@ static void send_auth(struct midge_conn *c, uint8_t reason, struct midge_slice d
 
 /* ---- the answer --------------------------------------------------------------------------------------- */
 
+static void turn_away(struct midge_conn *c, uint8_t reason, struct midge_slice server)
+{
+    if (c->state == CONN_UP)
+        midge_conn_end(c, reason); /* [MQTT-4.12.1-2] */
+    else
+        midge_connect_refuse(c, reason, server); /* [MQTT-4.12.0-4] */
+}
+
 static void deny(struct midge_conn *c, const struct midge_login_answer *a)
 {
     uint8_t reason = a->answer == MIDGE_DENY && a->reason >= MIDGE_RC_UNSPECIFIED ? a->reason
                                                                                   : MIDGE_RC_NOT_AUTHORIZED;
     bool moved = reason == MIDGE_RC_USE_ANOTHER_SERVER || reason == MIDGE_RC_SERVER_MOVED; /* [U5-4.11-ref] */
-    if (c->state == CONN_UP)
-        midge_conn_end(c, reason); /* [MQTT-4.12.1-2] */
-    else
-        midge_connect_refuse(c, reason, moved ? a->server : (struct midge_slice){ 0 }); /* [MQTT-4.12.0-4] */
+    turn_away(c, reason, moved ? a->server : (struct midge_slice){ 0 });
 }
 
 static void allow(struct midge_conn *c, const struct midge_connect *pk, const struct midge_login_answer *a)
@@ -118,7 +123,7 @@ static void settle(struct midge_conn *c, const struct midge_connect *pk, struct 
     } else if (!goes_on) {
         deny(c, a);
     } else if (!remember(c, connect)) {
-        deny(c, &(struct midge_login_answer){ .answer = MIDGE_DENY, .reason = MIDGE_RC_QUOTA_EXCEEDED });
+        turn_away(c, MIDGE_RC_QUOTA_EXCEEDED, (struct midge_slice){ 0 });
     } else {
         c->tag = a->tag ? a->tag : c->tag;
         c->state = c->state == CONN_UP ? CONN_UP : CONN_LOGIN;

@@ -54,8 +54,8 @@ static enum midge_reason check_will(const struct midge *m, const struct midge_co
         return MIDGE_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
     if (pk->will_retain && !(MIDGE_RETAIN && m->limits->retain))
         return MIDGE_RC_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-13] */
-    if (!midge_topic_valid(pk->will_topic, m->limits->topic_levels))
-        return MIDGE_RC_TOPIC_NAME_INVALID; /* [MQTT-4.7.0-1] [MQTT311-4.7.1-1] */
+    if (midge_topic_levels(pk->will_topic) > m->limits->topic_levels)
+        return MIDGE_RC_TOPIC_NAME_INVALID; /* without wildcards it was read [MQTT-4.7.0-1] [MQTT311-4.7.1-1] */
     if (pk->will_props.user_count > m->limits->user_properties)
         return MIDGE_RC_QUOTA_EXCEEDED;
     return MIDGE_RC_SUCCESS;
@@ -70,57 +70,6 @@ static enum midge_reason check(const struct midge_conn *c, const struct midge_co
         return MIDGE_RC_QUOTA_EXCEEDED;
     enum midge_reason rc = check_client_id(c, pk);
     return rc != MIDGE_RC_SUCCESS ? rc : check_will(m, pk);
-}
-
-/* ---- names -------------------------------------------------------------------------------------------- */
-
-#define AUTO_ID_DIGITS 16u
-
-struct midge_slice midge_assign_id(struct midge *m, const char *prefix, uint8_t out[MIDGE_AUTO_ID_MAX])
-{
-    static const char digits[] = "0123456789ABCDEF";
-    size_t n = strlen(prefix);
-    n = n < MIDGE_AUTO_ID_MAX - AUTO_ID_DIGITS ? n : MIDGE_AUTO_ID_MAX - AUTO_ID_DIGITS;
-    memcpy(out, prefix, n);
-    struct midge_slice id = midge_slice_of(out, n + AUTO_ID_DIGITS);
-    do {
-        uint8_t random[AUTO_ID_DIGITS / 2];
-        midge_random(m, random, sizeof random);
-        random[0] ^= (uint8_t)++m->auto_ids; /* a host that repeats itself is not asked for ever */
-        random[1] ^= (uint8_t)(m->auto_ids >> 8);
-        for (size_t i = 0; i < AUTO_ID_DIGITS; i++)
-            out[n + i] = (uint8_t)digits[random[i / 2] >> (i % 2 ? 0 : 4) & 0xF];
-    } while (midge_session_find(&m->sessions, id));
-    return id;
-}
-
-static bool keep_names(struct midge_conn *c, const struct midge_connect *pk)
-{
-    uint8_t buffer[MIDGE_AUTO_ID_MAX];
-    struct midge_slice assigned = { 0 };
-    if (!pk->client_id.len)
-        assigned = midge_assign_id(c->m, c->m->auto_id_prefix, buffer);
-    struct midge_slice method = { 0 };
-    if (MIDGE_AUTH)
-        method = midge_props_text(&pk->props, PROP_AUTH_METHOD);
-    struct midge_names n = { .username_len = (uint16_t)pk->username.len,
-                             .method_len = (uint16_t)method.len,
-                             .assigned_len = (uint16_t)assigned.len,
-                             .has_username = pk->has_username,
-                             .has_method = method.data != NULL };
-    if (!n.has_username && !n.has_method && !n.assigned_len)
-        return true;
-    struct midge_names *names = midge_mem_alloc(&c->m->mem, midge_names_size(&n), MIDGE_TAG_CONN);
-    if (!names)
-        return false;
-    *names = n;
-    struct midge_wr w;
-    midge_wr_init(&w, names->bytes, UINT32_MAX, 0);
-    midge_wr_bytes(&w, pk->username);
-    midge_wr_bytes(&w, method);
-    midge_wr_bytes(&w, assigned);
-    c->names = names;
-    return true;
 }
 
 /* ---- CONNECT arrives ---------------------------------------------------------------------------------- */
@@ -141,40 +90,13 @@ enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body
     rc = check(c, &pk);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
-    if (!keep_names(c, &pk))
+    if (!midge_names_keep(c, &pk))
         return MIDGE_RC_QUOTA_EXCEEDED;
     midge_login_ask(c, &pk, body);
     return MIDGE_RC_SUCCESS;
 }
 
 /* ---- CONNECT is allowed ------------------------------------------------------------------------------- */
-
-/* NULL and *rc when it cannot be kept. */
-static struct midge_will *make_will(struct midge_conn *c, const struct midge_connect *pk, enum midge_reason *rc)
-{
-    if (!MIDGE_WILL || !pk->has_will)
-        return NULL;
-    *rc = MIDGE_RC_QUOTA_EXCEEDED;
-    struct midge *m = c->m;
-    struct midge_slice props = midge_slice_of(NULL, midge_props_forward_size(pk->will_props.section));
-    struct midge_msg_parts parts = { .topic = pk->will_topic,
-                                     .props = props,
-                                     .payload = pk->will_payload,
-                                     .qos = pk->will_qos,
-                                     .retain = pk->will_retain,
-                                     .has_expiry = midge_props_has(&pk->will_props, PROP_MESSAGE_EXPIRY),
-                                     .expiry_s = midge_props_number(&pk->will_props, PROP_MESSAGE_EXPIRY) };
-    struct midge_msg *msg = midge_msg_new(&m->mem, &parts);
-    if (!msg)
-        return NULL;
-    struct midge_wr w;
-    midge_wr_init(&w, midge_msg_props_space(msg), props.len, 0);
-    midge_props_forward(pk->will_props.section, &w); /* [MQTT-3.1.3-10] */
-    struct midge_will *will = midge_will_new(&m->mem, msg, midge_props_number(&pk->will_props, PROP_WILL_DELAY));
-    if (will)
-        *rc = MIDGE_RC_SUCCESS;
-    return will;
-}
 
 static bool will_allowed(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice client_id)
 {
@@ -235,7 +157,7 @@ static enum midge_reason establish(struct midge_conn *c, const struct midge_conn
     if (!will_allowed(c, pk, client_id))
         return MIDGE_RC_NOT_AUTHORIZED;
     enum midge_reason rc = MIDGE_RC_SUCCESS;
-    struct midge_will *will = make_will(c, pk, &rc);
+    struct midge_will *will = midge_will_make(c->m, pk, &rc);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
 

@@ -29,10 +29,10 @@ static enum midge_reason resolve_topic(struct midge_conn *c, struct midge_publis
     if (pk->topic.len) {
         if (!midge_mem_would_fit(&c->m->mem, pk->topic.len))
             return MIDGE_RC_QUOTA_EXCEEDED; /* the reserve is not for aliases */
-        enum midge_err err = midge_alias_set(&c->m->mem, &c->alias_in, alias, pk->topic);
+        enum midge_err err = midge_alias_set(&c->m->mem, &c->aliases, alias, pk->topic);
         return err == MIDGE_OK ? MIDGE_RC_SUCCESS : MIDGE_RC_QUOTA_EXCEEDED;
     }
-    pk->topic = midge_alias_get(&c->alias_in, alias);
+    pk->topic = midge_alias_get(&c->aliases, alias);
     return pk->topic.data ? MIDGE_RC_SUCCESS : MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.3.2.3.4-unknown] */
 }
 
@@ -144,7 +144,7 @@ enum midge_reason midge_on_publish(struct midge_conn *c, struct midge_slice body
         rc = check(c, &pk);
     if (rc == MIDGE_RC_SUCCESS)
         rc = resolve_topic(c, &pk);
-    if (rc == MIDGE_RC_SUCCESS && !midge_topic_valid(pk.topic, c->m->limits->topic_levels))
+    if (rc == MIDGE_RC_SUCCESS && midge_topic_levels(pk.topic) > c->m->limits->topic_levels)
         rc = MIDGE_RC_TOPIC_NAME_INVALID;
     if (rc != MIDGE_RC_SUCCESS)
         return rc;

@@ -48,7 +48,8 @@ struct midge_connack {
     bool no_retain, no_wildcards, no_subscription_ids, no_shared;
     uint32_t maximum_packet_size; /* 0 = none */
     uint16_t topic_alias_maximum; /* 0 = default */
-    struct midge_slice assigned_id, reason_string, auth_method, auth_data, server_reference, response_info; /* data NULL: none */
+    struct midge_slice assigned_id, reason_string, auth_method, auth_data, server_reference, response_info;
+    /* data NULL: none, of each */
 };
 void midge_encode_connack(struct midge_wr *w, const struct midge_connack *p);
 MIDGE_MUST_USE enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,

@@ -58,7 +58,7 @@ void midge_props_forward(struct midge_slice section, struct midge_wr *w);
 /* Writers of single properties; a section is written as: varint of the size, then these. */
 void midge_prop_number(struct midge_wr *w, enum midge_prop_id id, uint32_t v);
 void midge_prop_unusual(struct midge_wr *w, enum midge_prop_id id, uint32_t v); /* unless its absence says the same */
-void midge_prop_string(struct midge_wr *w, enum midge_prop_id id, struct midge_slice v); /* binary; data NULL: nothing */
+void midge_prop_string(struct midge_wr *w, enum midge_prop_id id, struct midge_slice v); /* data NULL: nothing */
 void midge_prop_pair(struct midge_wr *w, enum midge_prop_id id, struct midge_slice name, struct midge_slice value);
 
 /* Walks a section that was accepted by midge_props_read: next property from *at on; false at the end. */

@@ -28,7 +28,8 @@ static void free_at(struct midge_mem *mem, struct midge_alias **at)
 }
 
 /* A new one at the front; false: no memory. */
-static bool add(struct midge_mem *mem, struct midge_alias **list, struct midge_slice topic, uint16_t alias)
+static bool add(struct midge_mem *mem, struct midge_alias **list, struct midge_slice topic, uint16_t alias,
+                bool outward)
 {
     uint16_t len = (uint16_t)topic.len;
     struct midge_alias *a = midge_mem_alloc(mem, alias_size(len), MIDGE_TAG_CONN);
@@ -36,6 +37,7 @@ static bool add(struct midge_mem *mem, struct midge_alias **list, struct midge_s
         return false;
     a->alias = alias;
     a->len = len;
+    a->outward = outward;
     memcpy(a->topic, topic.data, len);
     push(list, a);
     return true;
@@ -56,7 +58,7 @@ void midge_alias_free(struct midge_mem *mem, struct midge_alias **list)
 
 static struct midge_alias **by_number(struct midge_alias **list, uint16_t alias)
 {
-    while (*list && (*list)->alias != alias)
+    while (*list && ((*list)->outward || (*list)->alias != alias))
         list = &(*list)->next;
     return list;
 }
@@ -66,7 +68,7 @@ enum midge_err midge_alias_set(struct midge_mem *mem, struct midge_alias **list,
 {
     if (midge_slice_equal(midge_alias_get(list, alias), topic))
         return MIDGE_OK;
-    if (!add(mem, list, topic, alias))
+    if (!add(mem, list, topic, alias, false))
         return MIDGE_ERR_NO_MEMORY;
     struct midge_alias **old = by_number(&(*list)->next, alias);
     if (*old)
@@ -87,7 +89,7 @@ struct midge_slice midge_alias_get(struct midge_alias **list, uint16_t alias)
 
 static struct midge_alias **by_topic(struct midge_alias **list, struct midge_slice topic)
 {
-    while (*list && !midge_slice_equal(topic_of(*list), topic))
+    while (*list && !((*list)->outward && midge_slice_equal(topic_of(*list), topic)))
         list = &(*list)->next;
     return list;
 }
@@ -98,14 +100,16 @@ static uint16_t assign(struct midge_mem *mem, struct midge_alias **list, uint16_
     uint16_t count = 0;
     struct midge_alias **oldest = list;
     for (struct midge_alias **at = list; *at; at = &(*at)->next) {
+        if (!(*at)->outward)
+            continue;
         oldest = at;
         count++;
     }
     uint16_t alias = count < max ? (uint16_t)(count + 1) : (*oldest)->alias;
-    if (!add(mem, list, topic, alias))
+    if (!add(mem, list, topic, alias, true))
         return 0;
     if (count >= max)
-        free_at(mem, oldest == list ? &(*list)->next : oldest);
+        free_at(mem, oldest == list ? &(*list)->next : oldest); /* behind the new one */
     return alias;
 }
 

@@ -4,11 +4,13 @@
 
 #include "base/mem.h"
 
-/* One alias in a list of those of one direction: the one used last comes first. NULL = none yet. Tag MIDGE_TAG_CONN. */
+/* A connection's aliases of both directions in one list: the one used last comes first. NULL = none yet. Tag
+ * MIDGE_TAG_CONN. */
 struct midge_alias {
     struct midge_alias *next;
     uint16_t alias;
     uint16_t len;
+    bool outward; /* we gave it to the client */
     uint8_t topic[];
 };
 

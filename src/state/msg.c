@@ -3,21 +3,28 @@
 
 #include "base/slice.h"
 
-#define EXPIRY_BYTES ((uint32_t)sizeof(uint32_t))
+#define NUMBER ((uint32_t)sizeof(uint32_t))
 
 static uint32_t expiry_bytes(bool has_expiry)
 {
-    return MIDGE_MSG_EXPIRY && has_expiry ? EXPIRY_BYTES : 0;
+    return MIDGE_MSG_EXPIRY && has_expiry ? NUMBER : 0;
 }
 
-static size_t block_size(uint32_t bytes, bool has_expiry)
+/* Of what stands between header and topic. */
+static uint32_t number_bytes(bool has_expiry, bool retain)
 {
-    return sizeof(struct midge_msg) + expiry_bytes(has_expiry) + bytes;
+    return expiry_bytes(has_expiry) + (MIDGE_RETAIN && retain ? NUMBER : 0);
+}
+
+static size_t block_size(const struct midge_msg *m)
+{
+    return sizeof *m + number_bytes(m->has_expiry, m->retain) + midge_msg_bytes(m);
 }
 
 size_t midge_msg_size(const struct midge_msg_parts *p)
 {
-    return block_size(p->topic.len + p->props.len + p->payload.len, p->has_expiry);
+    return sizeof(struct midge_msg) + number_bytes(p->has_expiry, p->retain) + p->topic.len + p->props.len +
+           p->payload.len;
 }
 
 static uint8_t *copy(uint8_t *to, struct midge_slice from)
@@ -34,16 +41,16 @@ static uint8_t *begin(struct midge_msg *m, const struct midge_msg_parts *p)
         .refs = 1,
         .payload_len = p->payload.len,
         .props_len = p->props.len,
-        .origin = p->origin,
         .topic_len = (uint16_t)p->topic.len,
         .qos = p->qos & 3u,
         .retain = p->retain,
         .has_expiry = p->has_expiry,
     };
     midge_msg_arrived(m, p->age_base);
-    if (!MIDGE_MSG_EXPIRY || !p->has_expiry)
-        return m->bytes;
-    return copy(m->bytes, midge_slice_of(&p->expiry_s, EXPIRY_BYTES));
+    midge_msg_set_origin(m, p->origin);
+    if (MIDGE_MSG_EXPIRY && p->has_expiry)
+        memcpy(m->bytes, &p->expiry_s, NUMBER);
+    return m->bytes + number_bytes(p->has_expiry, p->retain);
 }
 
 struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_parts *p)
@@ -63,7 +70,7 @@ struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t siz
                                   const struct midge_msg_parts *p,
                                   uint32_t (*pack)(struct midge_slice props, uint8_t *out))
 {
-    _Static_assert(MIDGE_MSG_HEADROOM >= sizeof(struct midge_msg) + EXPIRY_BYTES,
+    _Static_assert(MIDGE_MSG_HEADROOM >= sizeof(struct midge_msg) + 2 * NUMBER,
                    "the head goes into the headroom");
     struct midge_msg *m = block;
     uint8_t *at = begin(m, p);
@@ -74,7 +81,7 @@ struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t siz
     if (p->payload.len)
         memmove(at, p->payload.data, p->payload.len);
 
-    size_t needed = block_size(midge_msg_bytes(m), m->has_expiry);
+    size_t needed = block_size(m);
     midge_mem_retag(mem, size, MIDGE_TAG_FRAME, MIDGE_TAG_MSG);
     return midge_mem_resize(mem, m, size, needed, MIDGE_TAG_MSG);
 }
@@ -88,17 +95,31 @@ void midge_msg_arrived(struct midge_msg *m, midge_ms age)
 void midge_msg_drop(struct midge_mem *mem, struct midge_msg *m)
 {
     if (m && --m->refs == 0)
-        midge_mem_free(mem, m, block_size(midge_msg_bytes(m), m->has_expiry), MIDGE_TAG_MSG);
+        midge_mem_free(mem, m, block_size(m), MIDGE_TAG_MSG);
 }
 
 static const uint8_t *topic_at(const struct midge_msg *m)
 {
-    return m->bytes + expiry_bytes(m->has_expiry);
+    return m->bytes + number_bytes(m->has_expiry, m->retain);
 }
 
 uint8_t *midge_msg_props_space(struct midge_msg *m)
 {
-    return m->bytes + expiry_bytes(m->has_expiry) + m->topic_len;
+    return m->bytes + number_bytes(m->has_expiry, m->retain) + m->topic_len;
+}
+
+uint32_t midge_msg_origin(const struct midge_msg *m)
+{
+    uint32_t origin = 0;
+    if (MIDGE_RETAIN && m->retain)
+        memcpy(&origin, m->bytes + expiry_bytes(m->has_expiry), sizeof origin);
+    return origin;
+}
+
+void midge_msg_set_origin(struct midge_msg *m, uint32_t origin)
+{
+    if (MIDGE_RETAIN && m->retain)
+        memcpy(m->bytes + expiry_bytes(m->has_expiry), &origin, sizeof origin);
 }
 
 struct midge_slice midge_msg_topic(const struct midge_msg *m)

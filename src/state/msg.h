@@ -4,14 +4,13 @@
 
 #include "base/mem.h"
 
-/* One block:  header | expiry_s (4 bytes, only with has_expiry) | topic | props | payload
- * 24 bytes of header on 32-bit. */
+/* One block:  header | expiry_s (4 bytes, only with has_expiry) | origin (4, only with retain) | topic | props |
+ * payload. 20 bytes of header. */
 struct midge_msg {
     uint32_t refs;
     uint32_t payload_len;
     uint32_t props_len;      /* forwarded properties, encoded, without Message Expiry */
     uint32_t arrived_low;    /* milliseconds since midge_new when it arrived, in 42 bits: for 139 years */
-    uint32_t origin;         /* keyed hash of the publishing client id, for No Local on retained; 0 = the host */
     uint16_t topic_len;
     uint16_t arrived_high : 10;
     uint16_t qos : 2;
@@ -26,7 +25,7 @@ struct midge_msg_parts {
     bool retain;
     bool has_expiry;
     uint32_t expiry_s;
-    uint32_t origin;
+    uint32_t origin;         /* keyed hash of the publishing client id, for No Local on retained; 0 = the host */
     midge_ms age_base;       /* `now` in ms since midge_new */
 };
 
@@ -40,8 +39,8 @@ struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_pa
 
 /* A block whose first MIDGE_MSG_HEADROOM bytes are free and which holds topic, props and payload behind them, in this
  * order, becomes the message: the parts move together in place, the block shrinks. `p->props` may have gaps: `pack`
- * copies what is forwarded to `out` (below or at its source) and returns the size; not called without MIDGE_V5. Takes the block (size bytes, tag
- * MIDGE_TAG_FRAME); cannot fail. */
+ * copies what is forwarded to `out` (below or at its source) and returns the size; not called without MIDGE_V5. Takes
+ * the block (size bytes, tag MIDGE_TAG_FRAME); cannot fail. */
 #define MIDGE_MSG_HEADROOM 28
 struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t size, const struct midge_msg_parts *p,
                                   uint32_t (*pack)(struct midge_slice props, uint8_t *out));
@@ -57,6 +56,10 @@ static inline midge_ms midge_msg_arrival(const struct midge_msg *m)
 {
     return (midge_ms)m->arrived_high << 32 | m->arrived_low;
 }
+
+/* Whose it is; kept of retained messages only, else 0. */
+uint32_t midge_msg_origin(const struct midge_msg *m);
+void midge_msg_set_origin(struct midge_msg *m, uint32_t origin);
 
 static inline struct midge_msg *midge_msg_hold(struct midge_msg *m)
 {

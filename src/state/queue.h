@@ -17,6 +17,7 @@ struct midge_entry {
     uint8_t sent : 1;              /* its PUBLISH has begun to go out, on this or an earlier connection */
     uint8_t released : 1;          /* PUBREC came: PUBREL is what is sent (again) [MQTT-4.3.3-6] */
     uint8_t flying : 1;            /* counted in outbox->inflight: sent on this connection, not complete */
+    uint8_t dup : 1;               /* what is going out went out before */
     uint8_t shared : 1;            /* ids[0] is the serial of the group it was drawn from, not an identifier */
     uint8_t id_count;              /* ids that follow, the serial included */
     uint32_t ids[];

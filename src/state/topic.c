@@ -30,11 +30,16 @@ static uint32_t count(struct midge_slice text, uint8_t byte)
     return n;
 }
 
+uint32_t midge_topic_levels(struct midge_slice name)
+{
+    return count(name, '/') + 1;
+}
+
 bool midge_topic_valid(struct midge_slice name, uint16_t max_levels)
 {
     if (name.len == 0 || count(name, '+') > 0 || count(name, '#') > 0)
         return false; /* [MQTT-4.7.3-1] [MQTT-3.3.2-2] [MQTT-4.7.1-1] */
-    return count(name, '/') < max_levels;
+    return midge_topic_levels(name) <= max_levels;
 }
 
 /* Cuts "$share/<group>/" off; false when that is malformed. */

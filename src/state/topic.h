@@ -8,6 +8,9 @@
  * max_levels levels. UTF-8 was checked when it was read. */
 bool midge_topic_valid(struct midge_slice name, uint16_t max_levels);
 
+/* Levels of a name that is known to be valid. */
+uint32_t midge_topic_levels(struct midge_slice name);
+
 /* A filter, taken apart once; everything after works on this form. Slices into the filter's text. */
 struct midge_filter {
     struct midge_slice group; /* ShareName; data NULL = not shared */

@@ -86,6 +86,51 @@ def test_connection_flood_leaves_the_others_alone(board, name):
     wait_stats(board, lambda s: s["sockets"] == 0, "the strangers are gone")
 
 
+async def fan_out(board, name, count, rounds, size):
+    """A message to many at once, `rounds` times."""
+    got = asyncio.Queue()
+    clients = [Wire(f"{name}-{i}", lambda topic, payload, i=i: got.put_nowait((i, payload))) for i in range(count)]
+    for c in clients:
+        await c.connect(board.host, board.port)
+        await c.subscribe(name)
+    for r in range(rounds):
+        payload = bytes([r]) * size
+        clients[0].publish(name, payload)
+        for _ in range(count):
+            assert (await asyncio.wait_for(got.get(), TIMEOUT_S))[1] == payload
+    for c in clients:
+        await c.disconnect()
+
+
+def test_more_subscribers_than_lwip_has_memory_for_all_get_a_message(board, name):
+    asyncio.run(fan_out(board, name, count=40, rounds=5, size=500))
+    assert board.stats()["heap_max_size"] < 40 * 500
+
+
+def test_a_broker_without_memory_goes_on_serving_and_recovers(board, name):
+    before = wait_stats(board, lambda s: s["sockets"] == 0 and s["sessions"] == 0, "nobody is there")
+    for i in range(6):
+        away = Client(board, f"{name}-{i}", clean=False, SessionExpiryInterval=600).connect()
+        away.subscribe(f"{name}/{i}", qos=1)
+        away.disconnect()
+    pub = Client(board, name + "-p").connect()
+    for _ in range(30):
+        mids = [pub.send(f"{name}/{i}", b"x" * 350, 1) for i in range(6)]  # more than a closed window takes
+        pub.wait(lambda: pub.published.issuperset(mids), "each is taken, or refused with 0x97, if after a pause")
+    full = board.stats()
+    assert full["refused"] > 0 and full["used"] < full["arena"], full
+    pub.subscribe(name)  # small things go on
+    late = Client(board, name + "-late").connect()
+    late.close()
+    for i in range(6):
+        Client(board, f"{name}-{i}").connect().disconnect()  # a clean start discards what was kept
+    pub.publish(name, b"room again", 1)
+    assert pub.payloads(1) == [b"room again"]
+    pub.close()
+    after = wait_stats(board, lambda s: s["sockets"] == 0 and s["sessions"] == 0, "nobody is there")
+    assert after["used"] <= before["used"] + 64  # the map of client ids has grown
+
+
 def test_shutdown_tells_every_client(own_board, name):
     clients = [PlainV5(own_board, f"{name}-{i}", TIMEOUT_S) for i in range(5)]
     own_board.command("q")

@@ -132,11 +132,17 @@ class Client:
             self.sent[self.pid] = payload
         self.writer.write(packet(0x30 | qos << 1, text(topic) + pid + payload))
 
+    def fall_silent(self):
+        """It reads and answers nothing any more; the connection stays."""
+        self.writer.transport.pause_reading()
+
     async def disconnect(self):
         self.writer.write(packet(0xE0, b""))
         await self.close()
 
     async def close(self):
+        if not self.writer.is_closing():
+            self.writer.transport.resume_reading()
         self.writer.close()
         if self.task:
             await self.task

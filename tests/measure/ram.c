@@ -1,156 +1,10 @@
 /* ram.c - what a client, a subscription, a message cost: the reference's workloads without sockets.
  *
  * Built with -m32 the figures are those of a 32-bit chip. Two ways of counting: bytes asked for plus 4 a block (the
- * header of a chip's heap), and bytes of an arena (no headers, rounded up to 8).
+ * header of a chip's heap), and bytes of an arena (no headers, rounded up to 8). `stack` is how deep the broker's own
+ * calls went, on this machine.
  */
-#include "midge/midge.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-/* ---- memory, counted two ways ---------------------------------------------------------------------------- */
-
-static void *heap_alloc(void *user, size_t n)
-{
-    (void)user;
-    return malloc(n);
-}
-static void heap_free(void *user, void *p, size_t n)
-{
-    (void)user;
-    (void)n;
-    free(p);
-}
-static void *heap_resize(void *user, void *p, size_t old, size_t n)
-{
-    (void)user;
-    (void)old;
-    return realloc(p, n);
-}
-static size_t heap_cost(size_t n) /* a TLSF heap's: at least 12, rounded up to 4, and a 4-byte header */
-{
-    size_t up = (n + 3) & ~(size_t)3;
-    return (up < 12 ? 12 : up) + 4;
-}
-static const struct midge_memory heap = {
-    .alloc = heap_alloc, .free = heap_free, .resize = heap_resize, .cost = heap_cost
-};
-
-/* ---- a small client ---------------------------------------------------------------------------------------- */
-
-static struct midge *broker;
-static midge_ms now = 1000;
-
-static void serve(void)
-{
-    struct midge_conn *c;
-    uint8_t out[4096];
-    while ((c = midge_ready(broker, now))) {
-        while (midge_pull(c, out, sizeof out, now)) {
-        }
-        if (midge_status(c) & MIDGE_STATUS_CLOSE)
-            midge_lost(c, now);
-    }
-}
-
-static struct midge_conn *dial(void)
-{
-    struct midge_conn *c = midge_accept(broker, &(struct midge_peer){ .user = NULL }, now);
-    if (!c) {
-        fprintf(stderr, "ram: a connection was refused\n");
-        exit(1);
-    }
-    return c;
-}
-
-static uint8_t packet[65536];
-static size_t used;
-
-static void begin(uint8_t first)
-{
-    packet[0] = first;
-    used = 4; /* two bytes of remaining length are written by finish() */
-}
-static void put(const void *p, size_t n)
-{
-    memcpy(packet + used, p, n);
-    used += n;
-}
-static void u8(unsigned v)
-{
-    packet[used++] = (uint8_t)v;
-}
-static void u16(unsigned v)
-{
-    u8(v >> 8);
-    u8(v & 0xFF);
-}
-static void text(const char *s)
-{
-    u16((unsigned)strlen(s));
-    put(s, strlen(s));
-}
-static void send_to(struct midge_conn *c)
-{
-    size_t n = used - 4;
-    size_t from = n < 128 ? 2 : 1;
-    packet[from] = packet[0];
-    if (n < 128) {
-        packet[3] = (uint8_t)n;
-    } else {
-        packet[2] = (uint8_t)(n & 127) | 128;
-        packet[3] = (uint8_t)(n >> 7);
-    }
-    midge_recv(c, packet + from, used - from, now);
-    serve();
-}
-
-static void connect_as(struct midge_conn *c, const char *id, bool clean)
-{
-    begin(0x10);
-    text("MQTT");
-    u8(4);
-    u8(clean ? 2 : 0);
-    u16(60);
-    text(id);
-    send_to(c);
-}
-
-static struct midge_conn *client(unsigned i, bool clean)
-{
-    char id[24];
-    snprintf(id, sizeof id, "c0-%020u", i); /* 23 characters */
-    struct midge_conn *c = dial();
-    connect_as(c, id, clean);
-    return c;
-}
-
-static void subscribe(struct midge_conn *c, const char *filter, unsigned qos)
-{
-    begin(0x82);
-    u16(1);
-    text(filter);
-    u8(qos);
-    send_to(c);
-}
-
-static void publish(struct midge_conn *c, const char *topic, unsigned payload, unsigned qos, bool retain)
-{
-    static const uint8_t zeros[4096];
-    begin((uint8_t)(0x30 | qos << 1 | (retain ? 1 : 0)));
-    text(topic);
-    if (qos)
-        u16(1);
-    put(zeros, payload);
-    send_to(c);
-}
-
-static void disconnect(struct midge_conn *c)
-{
-    begin(0xE0);
-    send_to(c);
-}
+#include "client.h"
 
 /* ---- the workloads ------------------------------------------------------------------------------------------- */
 
@@ -176,6 +30,14 @@ static void start(bool arena)
     }
 }
 
+static void expect(bool held, const char *what)
+{
+    if (held)
+        return;
+    fprintf(stderr, "ram: %s\n", what);
+    exit(1);
+}
+
 static size_t in_use(void)
 {
     struct midge_stats s;
@@ -185,6 +47,7 @@ static size_t in_use(void)
 
 static void stop(void)
 {
+    acks = 0;
     midge_shutdown(broker, now);
     serve();
     midge_free(broker);
@@ -295,6 +158,81 @@ static double levels_200(void)
     return (double)(in_use() - before);
 }
 
+/* Five clients, each publishes once a second, all get all: what the busiest moment takes beyond the start. */
+static double soak(unsigned qos)
+{
+    size_t before = in_use(), peak = before;
+    struct midge_conn *c[5];
+    for (unsigned i = 0; i < 5; i++) {
+        c[i] = client(i, true);
+        subscribe(c[i], "soak/#", qos);
+    }
+    for (unsigned second = 0; second < 60; second++) {
+        now += 1000;
+        for (unsigned i = 0; i < 5; i++) {
+            char topic[32];
+            snprintf(topic, sizeof topic, "soak/client%u/state", i);
+            publish(c[i], topic, 64, qos, false);
+            peak = in_use() > peak ? in_use() : peak;
+            acknowledge();
+        }
+        midge_tick(broker, now);
+    }
+    return (double)(peak - before);
+}
+static double soak_0(void)
+{
+    return soak(0);
+}
+static double soak_1(void)
+{
+    return soak(1);
+}
+
+/* A client is back before its old connection is known to be gone. */
+static double back(unsigned id, bool lasting)
+{
+    (void)client(0, true);
+    size_t before = in_use();
+    struct midge_conn *c = dial();
+    size_t with_both = in_use();
+    char text[24];
+    snprintf(text, sizeof text, "c0-%020u", id);
+    connect_as(c, text, true);
+    size_t after = in_use();
+    return (double)((lasting ? after : with_both > after ? with_both : after) - before);
+}
+static double back_same_lasting(void)
+{
+    return back(0, true);
+}
+static double back_same_transient(void)
+{
+    return back(0, false);
+}
+static double back_new(void)
+{
+    return back(1, true);
+}
+
+/* 1,000 messages of 1 kB for a reader that has stopped: its session's limits say how many wait. */
+static double stalled_reader(void)
+{
+    struct midge_conn *reader = client(1, true);
+    subscribe(reader, "big", 0);
+    struct midge_conn *c = client(0, true);
+    limits.queue_bytes = midge_limits_chip.queue_bytes;
+    limits.queue_msgs = midge_limits_chip.queue_msgs;
+    stalled = reader;
+    size_t before = in_use();
+    for (unsigned i = 0; i < 1000; i++)
+        publish(c, "big", 1024, 0, false);
+    size_t held = in_use() - before;
+    expect(held < 2 * (size_t)limits.queue_bytes, "a stalled reader holds more than its limit");
+    stalled = NULL;
+    return (double)held;
+}
+
 static const struct row {
     const char *name;
     double (*run)(void);
@@ -309,19 +247,26 @@ static const struct row {
     { "queued QoS 1 message 32 + 64 B", queued, 256 },
     { "the same for each further session", further_session, 68 },
     { "200 levels, subscribed and retained", levels_200, 0 },
+    { "soak of five at QoS 0, peak", soak_0, 8752 },
+    { "soak of five at QoS 1, peak", soak_1, 21931 },
+    { "back with the same id, lasting", back_same_lasting, 0 },
+    { "back with the same id, transient", back_same_transient, 664 },
+    { "back with a new id", back_new, 622 },
+    { "a stalled reader of 1 kB messages", stalled_reader, 1050000 },
 };
 
 int main(void)
 {
-    printf("%zu-bit\n%-38s %10s %10s %10s\n", sizeof(void *) * 8, "bytes", "heap", "arena", "reference");
+    printf("%zu-bit\n%-38s %10s %10s %10s %10s\n", sizeof(void *) * 8, "bytes", "heap", "arena", "stack", "reference");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         double got[2];
+        stack_peak = 0;
         for (int arena = 0; arena < 2; arena++) {
             start(arena);
             got[arena] = rows[i].run();
             stop();
         }
-        printf("%-38s %10.0f %10.0f %10u\n", rows[i].name, got[0], got[1], rows[i].reference);
+        printf("%-38s %10.0f %10.0f %10zu %10u\n", rows[i].name, got[0], got[1], stack_peak, rows[i].reference);
     }
     return 0;
 }

@@ -4,7 +4,7 @@
 #define R (&W.rng)
 #define UP_MAX 6000u /* bytes that a client writes ahead of the network */
 
-/* ---- packets on their way ----------------------------------------------------------------------------------------- */
+/* ---- packets on their way ------------------------------------------------------------------------------ */
 
 static struct record *new_record(enum packet_type type)
 {
@@ -105,7 +105,7 @@ static struct content *draw_message(struct client *cl, unsigned version)
     return m;
 }
 
-/* ---- CONNECT ------------------------------------------------------------------------------------------------------ */
+/* ---- CONNECT ------------------------------------------------------------------------------------------- */
 
 static void send_connect(struct client *cl, struct conn *c)
 {
@@ -139,15 +139,15 @@ static void send_connect(struct client *cl, struct conn *c)
     }
     c->may_set_expiry = r->session_expiry_s && W.limits.session_expiry_s;
     c->sent_connect = true;
-    TRACE("client  %d: CONNECT on %u, version %u%s%s, expiry %u, will %d delay %u", cl->slot, c->serial, c->version,
-          r->clean ? ", clean" : "", anonymous ? ", no id" : "", r->session_expiry_s,
+    TRACE("client  %d: CONNECT on %u, version %u%s%s, expiry %u, will %d delay %u", cl->slot, c->serial,
+          c->version, r->clean ? ", clean" : "", anonymous ? ", no id" : "", r->session_expiry_s,
           r->content ? (int)r->content->number : -1, r->will_delay_s);
     c->bridge = c->version < 5 && chance(R, 20);
     put_connect(&c->up, c->version, r, cl->id, c->bridge);
     written(c, r, before);
 }
 
-/* ---- PUBLISH ------------------------------------------------------------------------------------------------------ */
+/* ---- PUBLISH ------------------------------------------------------------------------------------------- */
 
 static void send_publish_record(struct conn *c, struct content *m, uint16_t pid, bool dup)
 {
@@ -168,8 +168,9 @@ static void send_publish_record(struct conn *c, struct content *m, uint16_t pid,
             topic = "";
         c->alias_up[alias] = (uint8_t)(m->topic + 1);
     }
-    TRACE("client  %d: PUBLISH #%u %s qos %u pid %u%s%s len %u%s", c->client->slot, m->number, W.topics[m->topic],
-          m->qos, pid, dup ? " dup" : "", m->retain ? " retain" : "", m->len, m->has_expiry ? " expires" : "");
+    TRACE("client  %d: PUBLISH #%u %s qos %u pid %u%s%s len %u%s", c->client->slot, m->number,
+          W.topics[m->topic], m->qos, pid, dup ? " dup" : "", m->retain ? " retain" : "", m->len,
+          m->has_expiry ? " expires" : "");
     put_publish(&c->up, c->version, r, topic, alias);
     written(c, r, before);
 }
@@ -191,7 +192,7 @@ static void send_publish(struct client *cl, struct conn *c)
     content_drop(m);
 }
 
-/* ---- SUBSCRIBE, UNSUBSCRIBE --------------------------------------------------------------------------------------- */
+/* ---- SUBSCRIBE, UNSUBSCRIBE ---------------------------------------------------------------------------- */
 
 static bool has_filter(const struct record *r, unsigned i)
 {
@@ -199,6 +200,19 @@ static bool has_filter(const struct record *r, unsigned i)
         if (r->want[k].filter == r->want[i].filter)
             return true;
     return false;
+}
+
+/* Of what a member of two groups is sent it has to be seen which of them it is for: by an identifier, or because
+ * it is in one only. */
+static void want_shared(const struct client *cl, const struct conn *c, struct record *r)
+{
+    struct filter_want *w = &r->want[0];
+    const bool many = c->version == 5 && W.limits.subscription_ids;
+    r->wants = 1;
+    w->group = (uint8_t)(many ? between(R, 1, GROUPS - 1) : 1u + (unsigned)cl->slot % (GROUPS - 1));
+    w->filter = (uint8_t)(many ? below(R, W.filter_count) : (unsigned)cl->slot / 4 % W.filter_count);
+    if (many && r->type == PK_SUBSCRIBE)
+        r->sub_id = 1000u + w->group * 100u + w->filter;
 }
 
 static void send_subscribe(struct client *cl, struct conn *c, enum packet_type type)
@@ -209,12 +223,14 @@ static void send_subscribe(struct client *cl, struct conn *c, enum packet_type t
     r->wants = (uint8_t)(chance(R, 700) ? 1 : between(R, 2, WANTS_MAX));
     if (c->version == 5 && type == PK_SUBSCRIBE && W.limits.subscription_ids && chance(R, 500))
         r->sub_id = chance(R, 900) ? between(R, 1, 200) : between(R, 1, 268435455);
+    if (W.limits.shared && chance(R, 150))
+        want_shared(cl, c, r);
     for (unsigned i = 0; i < r->wants; i++) {
         struct filter_want *w = &r->want[i];
-        w->group = (uint8_t)(W.limits.shared && chance(R, 150) ? between(R, 1, GROUPS - 1) : 0);
-        do /* no filter twice in one packet: which of them was refused could not be told */
-            w->filter = (uint8_t)below(R, W.filter_count);
-        while (has_filter(r, i));
+        if (!w->group)
+            do /* no filter twice in one packet: which of them was refused could not be told */
+                w->filter = (uint8_t)below(R, W.filter_count);
+            while (has_filter(r, i));
         if (type == PK_SUBSCRIBE) {
             w->qos = (uint8_t)below(R, 3);
             w->no_local = c->version == 5 && !w->group && chance(R, 150);
@@ -222,14 +238,15 @@ static void send_subscribe(struct client *cl, struct conn *c, enum packet_type t
             w->retain_handling = (uint8_t)(c->version == 5 ? below(R, 3) : 0);
         }
         TRACE("client  %d: %s group %u %s qos %u id %u rh %u%s%s", cl->slot,
-              type == PK_SUBSCRIBE ? "SUBSCRIBE" : "UNSUBSCRIBE", w->group, W.filters[w->filter], w->qos, r->sub_id,
-              w->retain_handling, w->no_local ? " no local" : "", w->retain_as_published ? " rap" : "");
+              type == PK_SUBSCRIBE ? "SUBSCRIBE" : "UNSUBSCRIBE", w->group, W.filters[w->filter], w->qos,
+              r->sub_id, w->retain_handling, w->no_local ? " no local" : "",
+              w->retain_as_published ? " rap" : "");
     }
     put_subscribe(&c->up, c->version, r);
     written(c, r, before);
 }
 
-/* ---- small packets ------------------------------------------------------------------------------------------------ */
+/* ---- small packets ------------------------------------------------------------------------------------- */
 
 static void send_ping(struct conn *c)
 {
@@ -267,35 +284,43 @@ static void send_disconnect(struct client *cl, struct conn *c)
         r->has_session_expiry = c->may_set_expiry && chance(R, 300);
         r->session_expiry_s = chance(R, 300) ? 0 : between(R, 1, 1000);
     }
-    TRACE("client  %d: DISCONNECT %02x on %u%s", cl->slot, r->reason, c->serial, r->has_session_expiry ? " expiry" : "");
+    TRACE("client  %d: DISCONNECT %02x on %u%s", cl->slot, r->reason, c->serial,
+          r->has_session_expiry ? " expiry" : "");
     put_disconnect(&c->up, c->version, r);
     written(c, r, before);
     client_leave(cl);
 }
 
-/* ---- what is not allowed ------------------------------------------------------------------------------------------ */
+/* ---- what is not allowed ------------------------------------------------------------------------------- */
 
-#define EVIL(text) { sizeof text - 1, text }
+#define EVIL(text)                                                                                           \
+    {                                                                                                        \
+        sizeof text - 1, text                                                                                \
+    }
 static const struct {
     size_t len;
     const char *bytes;
 } evils[] = {
-    EVIL("\x00\x00"),                           /* no packet type */
-    EVIL("\x20\x02\x00\x00"),                   /* CONNACK */
-    EVIL("\x90\x03\x00\x01\x00"),               /* SUBACK */
-    EVIL("\x80\x08\x00\x01\x00\x03" "a/b\x00"), /* SUBSCRIBE with the flags of 0 */
-    EVIL("\x36\x05\x00\x01" "a\x00\x01"),       /* QoS 3 */
-    EVIL("\x30\xFF\xFF\xFF\xFF\x01"),           /* a length of five bytes */
-    EVIL("\x30\x06\x00\x03" "a/#\x00"),         /* wildcard in a topic name */
-    EVIL("\x30\x05\x00\x02\xC3\x28\x00"),       /* not UTF-8 */
-    EVIL("\x32\x07\x00\x02" "ab\x00\x00\x00"),  /* packet id 0 */
-    EVIL("\x82\x02\x00\x01"),                   /* no filter */
-    EVIL("\xD0\x00"),                           /* PINGRESP */
-    EVIL("\xC0\x01\x00"),                       /* PINGREQ with a body */
-    EVIL("\x40\x01\x00"),                       /* PUBACK without an id */
-    EVIL("\x60\x02\x00\x01"),                   /* PUBREL with the flags of 0 */
+    EVIL("\x00\x00"),             /* no packet type */
+    EVIL("\x20\x02\x00\x00"),     /* CONNACK */
+    EVIL("\x90\x03\x00\x01\x00"), /* SUBACK */
+    EVIL("\x80\x08\x00\x01\x00\x03"
+         "a/b\x00"), /* SUBSCRIBE with the flags of 0 */
+    EVIL("\x36\x05\x00\x01"
+         "a\x00\x01"),                /* QoS 3 */
+    EVIL("\x30\xFF\xFF\xFF\xFF\x01"), /* a length of five bytes */
+    EVIL("\x30\x06\x00\x03"
+         "a/#\x00"),                      /* wildcard in a topic name */
+    EVIL("\x30\x05\x00\x02\xC3\x28\x00"), /* not UTF-8 */
+    EVIL("\x32\x07\x00\x02"
+         "ab\x00\x00\x00"),                               /* packet id 0 */
+    EVIL("\x82\x02\x00\x01"),                             /* no filter */
+    EVIL("\xD0\x00"),                                     /* PINGRESP */
+    EVIL("\xC0\x01\x00"),                                 /* PINGREQ with a body */
+    EVIL("\x40\x01\x00"),                                 /* PUBACK without an id */
+    EVIL("\x60\x02\x00\x01"),                             /* PUBREL with the flags of 0 */
     EVIL("\x10\x0C\x00\x04MQTT\x04\x02\x00\x00\x00\x00"), /* a second CONNECT */
-    EVIL("\x3C\x00"),                           /* PUBLISH without anything */
+    EVIL("\x3C\x00"),                                     /* PUBLISH without anything */
 };
 
 static void be_evil(struct client *cl, struct conn *c)
@@ -319,7 +344,7 @@ static void be_evil(struct client *cl, struct conn *c)
     W.faults++;
 }
 
-/* ---- what arrives ------------------------------------------------------------------------------------------------- */
+/* ---- what arrives -------------------------------------------------------------------------------------- */
 
 void client_forget(struct client *cl)
 {
@@ -429,12 +454,25 @@ static void on_answer(struct client *cl, struct conn *c, const struct down *d)
 static void on_packet(struct client *cl, struct conn *c, const struct down *d)
 {
     switch (d->type) {
-    case PK_CONNACK: on_connack(cl, c, d); break;
-    case PK_PUBLISH: on_publish(cl, c, d); break;
-    case PK_PUBREL: on_pubrel(cl, c, d->pid); break;
-    case PK_PUBACK: case PK_PUBREC: case PK_PUBCOMP: on_answer(cl, c, d); break;
-    case PK_DISCONNECT: client_leave(cl); break;
-    default: break;
+    case PK_CONNACK:
+        on_connack(cl, c, d);
+        break;
+    case PK_PUBLISH:
+        on_publish(cl, c, d);
+        break;
+    case PK_PUBREL:
+        on_pubrel(cl, c, d->pid);
+        break;
+    case PK_PUBACK:
+    case PK_PUBREC:
+    case PK_PUBCOMP:
+        on_answer(cl, c, d);
+        break;
+    case PK_DISCONNECT:
+        client_leave(cl);
+        break;
+    default:
+        break;
     }
 }
 
@@ -453,9 +491,9 @@ void client_read(struct conn *c, uint64_t upto)
     }
 }
 
-/* ---- what a client does next -------------------------------------------------------------------------------------- */
+/* ---- what a client does next --------------------------------------------------------------------------- */
 
-static void act_connected(struct client *cl, struct conn *c)
+static bool act_connected(struct client *cl, struct conn *c)
 {
     const uint32_t what = below(R, 1000);
     if (what < 30 && chance(R, W.evil_rate))
@@ -468,11 +506,15 @@ static void act_connected(struct client *cl, struct conn *c)
         send_publish(cl, c);
     else if (what < 60 + cl->publish_rate + cl->subscribe_rate)
         send_subscribe(cl, c, chance(R, 750) ? PK_SUBSCRIBE : PK_UNSUBSCRIBE);
-    else
+    else if (c->ack_from != c->ack_to)
         client_send_acks(c, 1 + below(R, 8));
+    else
+        return false;
+    return true;
 }
 
-static void act_unanswered(struct client *cl, struct conn *c)
+/* CONNACK has not come. */
+static bool act_unanswered(struct client *cl, struct conn *c)
 {
     if (chance(R, W.evil_rate / 4))
         be_evil(cl, c);
@@ -480,38 +522,40 @@ static void act_unanswered(struct client *cl, struct conn *c)
         send_subscribe(cl, c, PK_SUBSCRIBE);
     else if (chance(R, 10))
         send_ping(c);
+    else
+        return false;
+    return true;
 }
 
-void client_act(struct client *cl)
+/* False: there was nothing to do. */
+bool client_act(struct client *cl)
 {
     struct conn *c = cl->conn;
     if (c && chance(R, 4)) { /* it goes without a word, and the broker does not know */
         TRACE("client  %d: leaves %u", cl->slot, c->serial);
         client_leave(cl);
-        return;
+        return true;
     }
     if (!c) {
-        if (!W.calm && chance(R, 600))
-            return;
+        if (chance(R, 600))
+            return false;
         c = conn_open(cl);
         if (!c)
-            return;
+            return true;
         c->version = cl->version;
         W.connects++;
         TRACE("client  %d: opens %u", cl->slot, c->serial);
         if (chance(R, 100))
-            return;
+            return true;
     }
     if (c->evil || c->up.len - c->up_at > UP_MAX)
-        return;
+        return false;
     if (!c->sent_connect) {
         if (chance(R, W.evil_rate / 4))
             be_evil(cl, c);
         else
             send_connect(cl, c);
-    } else if (!c->connacked) {
-        act_unanswered(cl, c);
-    } else {
-        act_connected(cl, c);
+        return true;
     }
+    return c->connacked ? act_connected(cl, c) : act_unanswered(cl, c);
 }

@@ -15,7 +15,8 @@
 
 /* What the parent sees, whatever becomes of the world. */
 struct report {
-    uint64_t step, clients, faults, published, delivered, connects, evils, failed_allocs, restarts, jumps, dropped;
+    uint64_t step, clients, faults, published, delivered, connects, evils, failed_allocs, restarts, jumps,
+        dropped;
     const char *kind; /* the format of the divergence: its name */
     char text[600];
 };
@@ -67,7 +68,7 @@ void trace(const char *format, ...)
     (void)putchar('\n');
 }
 
-/* ---- one world in a process of its own ------------------------------------------------------------------------------ */
+/* ---- one world in a process of its own ----------------------------------------------------------------- */
 
 static bool run(uint64_t seed, uint64_t steps, const uint8_t *keep, bool verbose)
 {
@@ -92,7 +93,7 @@ static bool run(uint64_t seed, uint64_t steps, const uint8_t *keep, bool verbose
     return false;
 }
 
-/* ---- shrinking: steps are left out as long as the same thing happens ---------------------------------------------- */
+/* ---- shrinking: steps are left out as long as the same thing happens ----------------------------------- */
 
 static uint64_t count(const uint8_t *keep, uint64_t steps)
 {
@@ -129,7 +130,7 @@ static void shrink(uint64_t seed, uint64_t steps, const char *kind, unsigned sec
     free(without);
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------------------------------------- */
 
 struct options {
     uint64_t from, to, steps;
@@ -139,7 +140,9 @@ struct options {
 
 static void usage(void)
 {
-    (void)fputs("sim [--seed N | --seeds A..B] [--steps M] [--verbose] [--no-shrink] | --soak days=D clients=N\n", stderr);
+    (void)fputs(
+        "sim [--seed N | --seeds A..B] [--steps M] [--verbose] [--no-shrink] | --soak days=D clients=N\n",
+        stderr);
     exit(2);
 }
 
@@ -187,7 +190,8 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--soak") == 0)
         return soak(argc - 2, argv + 2);
     const struct options o = parse(argc, argv);
-    unsigned long long steps = 0, clients = 0, faults = 0, published = 0, delivered = 0, passed = 0, failed = 0;
+    unsigned long long steps = 0, clients = 0, faults = 0, published = 0, delivered = 0, passed = 0,
+                       failed = 0;
     const double start = seconds();
     for (uint64_t seed = o.from; seed <= o.to; seed++) {
         const bool ok = run(seed, o.steps, NULL, o.verbose);
@@ -201,7 +205,8 @@ int main(int argc, char **argv)
         failed += !ok;
         if (ok)
             continue;
-        printf("seed %llu diverges at step %llu: %s\n", (unsigned long long)seed, (unsigned long long)r.step, r.text);
+        printf("seed %llu diverges at step %llu: %s\n", (unsigned long long)seed, (unsigned long long)r.step,
+               r.text);
         if (!o.no_shrink)
             shrink(seed, r.step < o.steps ? r.step : o.steps, r.kind, o.shrink_s);
     }

@@ -70,7 +70,7 @@ static void *change(void *user, void *p, size_t old, size_t n)
 
 const struct midge_memory sim_memory = { .alloc = take_or_fail, .free = give, .resize = change };
 
-/* ---- the simulator's own ---------------------------------------------------------------------------------------- */
+/* ---- the simulator's own ------------------------------------------------------------------------------- */
 
 void *make(size_t n)
 {

@@ -1,11 +1,11 @@
 /* model.c - what MQTT says that each client may see: the reference that the broker is held against.
  *
- * It is driven by three things, and each has to be explained by the other two: the packets that the broker was fed
- * (records), what it told its host (events), and what it sent (packets).
+ * It is driven by three things, and each has to be explained by the other two: the packets that the broker was
+ * fed (records), what it told its host (events), and what it sent (packets).
  */
 #include "world.h"
 
-/* ---- small things ------------------------------------------------------------------------------------------------- */
+/* ---- small things -------------------------------------------------------------------------------------- */
 
 static struct msg *hold(struct msg *m)
 {
@@ -130,11 +130,12 @@ static struct entry *new_entry(struct msg *m, uint8_t ids)
 {
     struct entry *e = make(sizeof *e + ids * sizeof e->ids[0]);
     e->msg = hold(m);
+    e->born = W.moment;
     e->id_count = ids;
     return e;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------------------------------------- */
 
 static struct answer *owe(struct conn *c, enum packet_type type, uint16_t pid, uint8_t reason)
 {
@@ -155,14 +156,14 @@ static void answered(struct conn *c)
     unmake(a);
 }
 
-/* ---- routing ------------------------------------------------------------------------------------------------------ */
+/* ---- routing ------------------------------------------------------------------------------------------- */
 
 static void lapse_replays(uint8_t topic)
 {
     for (struct session *s = W.sessions; s; s = s->next) {
         for (struct entry *e = s->waiting.head; e; e = e->next) {
             if (e->replay && e->msg->content->topic == topic && !e->lapsed) {
-                e->lapsed = W.routed + 1;
+                e->lapsed = W.routed;
                 e->optional = true;
             }
         }
@@ -176,12 +177,33 @@ static void retain(struct msg *m)
     lapse_replays(t);
     drop(W.retained[t]);
     W.retained[t] = m->content->len ? hold(m) : NULL;
+    if (W.retained_unsure[t])
+        W.was_unsure[t] = W.routed;
     W.retained_unsure[t] = false;
 }
 
 static uint8_t lower(uint8_t a, uint8_t b)
 {
     return a < b ? a : b;
+}
+
+/* Retained while the session is away, and a replay has not come that far: it may still bring it. */
+static void may_replay(struct session *s, struct msg *m)
+{
+    for (uint8_t f = 0; f < W.filter_count; f++) {
+        const struct entry *x = s->waiting.head;
+        while (x && !(x->replay && x->filter == f))
+            x = x->next;
+        if (!x || !(s->mask[0] & W.matches[m->content->topic] & 1ull << f))
+            continue;
+        struct entry *e = new_entry(m, s->sub[0][f].id ? 1 : 0);
+        if (e->id_count)
+            e->ids[0] = s->sub[0][f].id;
+        e->qos = lower(s->sub[0][f].qos, m->content->qos);
+        e->retain = e->replay = e->optional = e->guess = true;
+        e->filter = f;
+        append(&s->waiting, e);
+    }
 }
 
 static void route_to(struct session *s, struct msg *m, const struct session *from, bool shared_too)
@@ -207,6 +229,8 @@ static void route_to(struct session *s, struct msg *m, const struct session *fro
         if (sub->id)
             ids[n++] = sub->id;
     }
+    if (!any && content->retain && content->len)
+        may_replay(s, m);
     if (!any)
         return;
     e = new_entry(m, (uint8_t)n);
@@ -219,17 +243,20 @@ static void route_to(struct session *s, struct msg *m, const struct session *fro
 
 static void owe_groups(struct msg *m, uint32_t f, uint8_t g)
 {
-    bool somebody = false, here = false;
+    bool somebody = false, here = false, at_most_once = false;
     for (const struct session *s = W.sessions; s; s = s->next) {
         if (!(s->mask[g] >> f & 1))
             continue;
         somebody = true;
         here |= s->conn != NULL;
+        at_most_once |= !lower(s->sub[g][f].qos, m->content->qos);
     }
     if (!somebody)
         return;
     struct owed *o = make(sizeof *o);
-    *o = (struct owed){ .msg = hold(m), .excused = !here };
+    *o = (struct owed){ .msg = hold(m), .excused = !here || at_most_once };
+    TRACE("model   #%u is owed to group %u %s%s", m->content->number, g, W.filters[f],
+          o->excused ? ", excused" : "");
     struct owed **at = &W.owed[g][f];
     while (*at)
         at = &(*at)->next;
@@ -240,6 +267,7 @@ static void route(struct msg *m, const struct session *from)
 {
     const uint64_t mask = W.matches[m->content->topic];
     W.routed++;
+    W.moment++;
     if (m->content->retain)
         retain(m);
     for (struct session *s = W.sessions; s; s = s->next) {
@@ -287,7 +315,7 @@ static midge_ms call_from(void)
     return W.leap ? W.age_before : W.age;
 }
 
-/* ---- records: what the broker was fed --------------------------------------------------------------------------- */
+/* ---- records: what the broker was fed ------------------------------------------------------------------ */
 
 static struct entry *find_pid(struct session *s, uint16_t pid, struct entry **before)
 {
@@ -352,7 +380,8 @@ static void on_ack(struct conn *c, struct session *s, const struct record *r)
 static bool refusal_is_lawful(const struct record *r)
 {
     const struct midge_limits *l = &W.limits;
-    return W.tight || l->queue_policy == MIDGE_QUEUE_REFUSE || (r->content->retain && l->retained_msgs < TOPICS_MAX);
+    return W.tight || l->queue_policy == MIDGE_QUEUE_REFUSE ||
+           (r->content->retain && l->retained_msgs < TOPICS_MAX);
 }
 
 static void on_publish(struct conn *c, struct session *s, const struct record *r)
@@ -373,7 +402,8 @@ static void on_publish(struct conn *c, struct session *s, const struct record *r
     if (r->content->qos && c->version == 5)
         (void)owe(c, type, r->pid, 0xFF);
     else if (r->content->qos && !c->ended)
-        diverge("PUBLISH #%u of %s was not taken, and the 3.x client is not told by a close", r->content->number, s->id);
+        diverge("PUBLISH #%u of %s was not taken, and the 3.x client is not told by a close",
+                r->content->number, s->id);
 }
 
 static void on_subscribe(struct conn *c, const struct record *r)
@@ -387,10 +417,22 @@ static void on_subscribe(struct conn *c, const struct record *r)
 static void settle_lawful(struct conn *c, struct session *s, struct record *r)
 {
     switch (r->type) {
-    case PK_PUBLISH: on_publish(c, s, r); break;
-    case PK_PUBACK: case PK_PUBREC: case PK_PUBREL: case PK_PUBCOMP: on_ack(c, s, r); break;
-    case PK_SUBSCRIBE: case PK_UNSUBSCRIBE: on_subscribe(c, r); break;
-    case PK_PINGREQ: (void)owe(c, PK_PINGRESP, 0, 0); break;
+    case PK_PUBLISH:
+        on_publish(c, s, r);
+        break;
+    case PK_PUBACK:
+    case PK_PUBREC:
+    case PK_PUBREL:
+    case PK_PUBCOMP:
+        on_ack(c, s, r);
+        break;
+    case PK_SUBSCRIBE:
+    case PK_UNSUBSCRIBE:
+        on_subscribe(c, r);
+        break;
+    case PK_PINGREQ:
+        (void)owe(c, PK_PINGRESP, 0, 0);
+        break;
     case PK_DISCONNECT:
         if (r->has_session_expiry)
             s->expiry_s = r->session_expiry_s < W.limits.session_expiry_s ? r->session_expiry_s
@@ -400,7 +442,8 @@ static void settle_lawful(struct conn *c, struct session *s, struct record *r)
             s->will = NULL; /* [MQTT-3.14.4-3] */
         }
         break;
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -419,10 +462,11 @@ static void settle(struct conn *c)
 /* One that may have been looked at before the connection ended, or not. */
 static void settle_unsure(struct conn *c, struct session *s)
 {
-    static const enum packet_type reply[] = { [PK_PUBREC] = PK_PUBREL,       [PK_PUBREL] = PK_PUBCOMP,
-                                              [PK_SUBSCRIBE] = PK_SUBACK,    [PK_UNSUBSCRIBE] = PK_UNSUBACK,
-                                              [PK_PINGREQ] = PK_PINGRESP,    [PK_PUBACK] = PK_EVIL,
-                                              [PK_PUBCOMP] = PK_EVIL,        [PK_DISCONNECT] = PK_EVIL };
+    static const enum packet_type reply[] = {
+        [PK_PUBREC] = PK_PUBREL,        [PK_PUBREL] = PK_PUBCOMP,   [PK_SUBSCRIBE] = PK_SUBACK,
+        [PK_UNSUBSCRIBE] = PK_UNSUBACK, [PK_PINGREQ] = PK_PINGRESP, [PK_PUBACK] = PK_EVIL,
+        [PK_PUBCOMP] = PK_EVIL,         [PK_DISCONNECT] = PK_EVIL
+    };
     struct record *r = c->at;
     struct entry *before;
     if (r->accepted || (r->wants && r->want[0].told)) {
@@ -434,9 +478,10 @@ static void settle_unsure(struct conn *c, struct session *s)
         owe(c, r->content->qos == 1 ? PK_PUBACK : PK_PUBREC, r->pid, 0xFF)->optional = true;
     else if (r->type != PK_PUBLISH && r->type != PK_EVIL && reply[r->type])
         owe(c, reply[r->type], r->pid, 0xFE)->optional = true;
-    if (!s || r->type < PK_PUBACK || r->type > PK_PUBCOMP || r->type == PK_PUBREL)
+    if (!s || r->type < PK_PUBACK || r->type > PK_PUBCOMP)
         return;
-    struct entry *e = find_pid(s, r->pid, &before);
+    s->loose_received |= r->type == PK_PUBREL;
+    struct entry *e = r->type == PK_PUBREL ? NULL : find_pid(s, r->pid, &before);
     if (e)
         e->unsure = true;
 }
@@ -487,7 +532,7 @@ void model_fed(struct conn *c)
         c->records_tail = &c->records;
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------------------- */
 
 static void free_session(struct session *s)
 {
@@ -579,15 +624,28 @@ static bool connects_same_id(const struct session *s)
 static const char *unlawful_end(const struct conn *c, const struct session *s, uint8_t reason)
 {
     switch (reason) {
-    case 0x80: return c == W.losing ? NULL : "0x80";
-    case 0x8B: return W.shutting_down ? NULL : "0x8B without a shutdown";
-    case 0x8D: return silent_too_long(c) ? NULL : "its keep alive has not run out";
-    case 0x8E: return connects_same_id(s) ? NULL : "nobody takes it over";
-    case 0x97: return W.tight || W.call_dropped || W.limits.queue_policy == MIDGE_QUEUE_REFUSE ||
-                              W.limits.subscriptions < FILTERS_MAX * GROUPS || W.limits.retained_msgs < TOPICS_MAX ? NULL : "no limit was met";
-    case 0x9E: case 0xA2: return c->version == 3 ? NULL : "3.1 alone has no code for it"; /* [V31-suback] */
-    case 0x95: return c->packet_maximum < 200 || c->evil ? NULL : "a size that is allowed";
-    default: return c->evil && c == W.current ? NULL : "it did nothing wrong";
+    case 0x80:
+        return c == W.losing ? NULL : "0x80";
+    case 0x8B:
+        return W.shutting_down ? NULL : "0x8B without a shutdown";
+    case 0x8D:
+        return silent_too_long(c) ? NULL : "its keep alive has not run out";
+    case 0x8E:
+        return connects_same_id(s) ? NULL : "nobody takes it over";
+    case 0x97:
+        return W.tight || W.call_dropped || W.limits.queue_policy == MIDGE_QUEUE_REFUSE ||
+                       W.limits.subscriptions < FILTERS_MAX * GROUPS || W.limits.retained_msgs < TOPICS_MAX
+                   ? NULL
+                   : "no limit was met";
+    case 0x93:
+        return s->received_count >= W.limits.receive_maximum ? NULL : "its window is open";
+    case 0x9E:
+    case 0xA2:
+        return c->version == 3 ? NULL : "3.1 alone has no code for it"; /* [V31-suback] */
+    case 0x95:
+        return c->packet_maximum < 200 || c->evil ? NULL : "a size that is allowed";
+    default:
+        return c->evil && c == W.current ? NULL : "it did nothing wrong";
     }
 }
 
@@ -601,11 +659,17 @@ static void settle_before_end(struct conn *c, const struct midge_event *ev)
         settle(c);
         return;
     }
-    if (c->evil && ev->reason != 0x97)
+    if (c->evil && ev->reason != 0x97 && ev->reason != 0x9E && ev->reason != 0xA2)
         while (is_through(c) && c->at->type != PK_EVIL)
             settle(c);
     while (is_through(c) && c->at->type != PK_EVIL)
         settle_unsure(c, c->session);
+}
+
+/* The others may have no room for what a member of their group leaves. */
+static bool queues_are_short(void)
+{
+    return W.limits.queue_msgs < 200 || W.limits.queue_bytes < 100000;
 }
 
 static void excuse_owed(const struct session *s, bool all)
@@ -617,7 +681,7 @@ static void excuse_owed(const struct session *s, bool all)
             bool here = false;
             for (const struct session *o = W.sessions; o; o = o->next)
                 here |= o != s && o->conn && (o->mask[g] >> f & 1);
-            if (all || !here || W.tight)
+            if (all || !here || W.tight || queues_are_short())
                 for (struct owed *o = W.owed[g][f]; o; o = o->next)
                     o->excused = true;
         }
@@ -630,12 +694,16 @@ static bool has_begun(const struct conn *c)
     return c && c->in.len && (c->in.at[0] & 0xF0) == 0x30;
 }
 
-static void drop_qos0(struct session *s)
+static void drop_qos0(struct session *s, bool begun)
 {
     struct entry *before = NULL, *next;
     for (struct entry *e = s->waiting.head; e; e = next) {
         next = e->next;
         if (e->qos == 0 && e->replay) {
+            e->optional = true;
+            e->guess |= begun; /* the first may be the one that was partly out, and is lost */
+            begun = false;
+        } else if (e->qos == 0 && e->twin) {
             e->optional = true;
         } else if (e->qos == 0) {
             cut(&s->waiting, before, e);
@@ -665,7 +733,8 @@ static void on_disconnected(struct conn *c, const struct midge_event *ev)
         s = connect_unheard(c, ev); /* there was no memory for CONNACK */
     if (!s || s->conn != c)
         diverge("connection %u is told to have ended (%02x), but was not up", c->serial, ev->reason);
-    TRACE("event   disconnected %u %s reason %02x%s", c->serial, s->id, ev->reason, ev->by_client ? " by client" : "");
+    TRACE("event   disconnected %u %s reason %02x%s", c->serial, s->id, ev->reason,
+          ev->by_client ? " by client" : "");
     const char *wrong = ev->by_client ? NULL : unlawful_end(c, s, ev->reason);
     if (wrong)
         diverge("connection %u of %s is ended with reason %02x: %s", c->serial, s->id, ev->reason, wrong);
@@ -678,15 +747,15 @@ static void on_disconnected(struct conn *c, const struct midge_event *ev)
     s->conn = NULL;
     c->session = NULL;
     s->gone_at = W.age;
-    if (has_begun(c) && (c->in.at[0] & 6)) {
-        s->partial = true;
+    if (has_begun(c)) {
+        s->partial |= (c->in.at[0] & 6) != 0;
         excuse_owed(s, true);
     }
     excuse_owed(s, false);
     s->must_end = s->expiry_s == 0;
     if (s->must_end || s->will_delay_s == 0)
         publish_will(s, call_from(), W.age);
-    drop_qos0(s);
+    drop_qos0(s, has_begun(c) && !(c->in.at[0] & 6));
 }
 
 static bool is_expired(const struct session *s)
@@ -724,9 +793,10 @@ static void on_session_ended(struct session *s, const struct midge_event *ev)
         diverge("the session of %s is told to have ended while it is connected", s->id);
     const struct conn *c = W.current;
     const bool clean = c && c->at && c->at->type == PK_CONNECT && c->at->clean && connects_same_id(s);
-    const bool put_out = ev->reason == 0x97 && (W.tight || session_count() >= W.limits.sessions || W.call_dropped);
+    const bool put_out =
+        ev->reason == 0x97 && (W.tight || session_count() >= W.limits.sessions || W.call_dropped);
     const bool doomed = W.call_dropped && W.limits.queue_policy == MIDGE_QUEUE_END_SESSION;
-    if (!s->must_end && !clean && !put_out && !is_expired(s) && !doomed && !W.shutting_down)
+    if (!s->must_end && !clean && !put_out && !is_expired(s) && !doomed && !W.shutting_down && !W.leap)
         diverge("the session of %s is ended with reason %02x, and there is no reason", s->id, ev->reason);
     TRACE("event   session ended %s reason %02x", s->id, ev->reason);
     W.tick_changes = true;
@@ -776,12 +846,18 @@ static struct filter_want *find_want(struct conn *c, enum packet_type type, uint
 static void stop_replays(struct session *s, uint8_t f)
 {
     const bool begun = s->partial || has_begun(s->conn);
+    if (has_begun(s->conn))
+        s->conn->stopped = true;
     struct entry *before = NULL, *next;
     for (struct entry *e = s->waiting.head; e; e = next) {
         next = e->next;
         if (e->replay && e->filter == f && begun) {
             e->optional = true; /* it may be the one that has begun */
+            e->stopped = true;
         } else if (e->replay && e->filter == f) {
+            const uint8_t t = e->msg->content->topic;
+            s->loose |=
+                e->qos && s->credit[t][e->qos] && s->size_drops; /* the drop may have been of this one */
             cut(&s->waiting, before, e);
             free_entry(e);
             continue;
@@ -795,7 +871,8 @@ static void start_replays(struct session *s, uint8_t f)
     const struct sub *sub = &s->sub[0][f];
     for (uint32_t t = 0; t < W.topic_count; t++) {
         struct msg *m = W.retained[t];
-        if (!m || !(W.matches[t] >> f & 1) || is_over(m, W.age) || (sub->no_local && m->origin == origin_of(s)))
+        if (!m || !(W.matches[t] >> f & 1) || is_over(m, W.age) ||
+            (sub->no_local && m->origin == origin_of(s)))
             continue;
         struct entry *e = new_entry(m, sub->id ? 1 : 0);
         if (sub->id)
@@ -813,16 +890,19 @@ static void on_subscribed(struct conn *c, const struct midge_event *ev)
     uint8_t g, f;
     struct session *s = c->session;
     if (!s || c != W.current || !find_filter(ev->topic, &g, &f))
-        diverge("a subscription is told that nobody made: %.*s", (int)ev->topic.len, (const char *)ev->topic.data);
+        diverge("a subscription is told that nobody made: %.*s", (int)ev->topic.len,
+                (const char *)ev->topic.data);
     struct filter_want *w = find_want(c, PK_SUBSCRIBE, g, f, ev->qos);
     if (!w)
-        diverge("a subscription is told that was not asked for: %.*s", (int)ev->topic.len, (const char *)ev->topic.data);
+        diverge("a subscription is told that was not asked for: %.*s", (int)ev->topic.len,
+                (const char *)ev->topic.data);
     if (ev->qos != lower(w->qos, W.limits.max_qos))
         diverge("QoS %u is granted where %u was asked for", ev->qos, w->qos);
     w->told = true;
     w->result = ev->qos;
     TRACE("event   %s subscribed group %u %s qos %u", s->id, g, W.filters[f], ev->qos);
     const bool is_new = !(s->mask[g] >> f & 1);
+    W.moment++;
     s->mask[g] |= 1ull << f;
     s->sub_count += is_new;
     s->had_shared |= g != 0;
@@ -844,7 +924,8 @@ static void on_unsubscribed(struct conn *c, const struct midge_event *ev)
     uint8_t g, f;
     struct session *s = c->session;
     if (!s || c != W.current || !find_filter(ev->topic, &g, &f))
-        diverge("an unsubscription is told that nobody made: %.*s", (int)ev->topic.len, (const char *)ev->topic.data);
+        diverge("an unsubscription is told that nobody made: %.*s", (int)ev->topic.len,
+                (const char *)ev->topic.data);
     struct filter_want *w = find_want(c, PK_UNSUBSCRIBE, g, f, 0);
     if (!w || !(s->mask[g] >> f & 1))
         diverge("an unsubscription is told that was not asked for: %.*s", (int)ev->topic.len,
@@ -872,16 +953,19 @@ static void on_message(struct conn *c, const struct midge_event *ev)
         diverge("a message is told to be accepted that nobody sent");
     for (;;) {
         if (!is_through(c))
-            diverge("message #%u of %s is told to be accepted, but was not published", number, c->session->id);
+            diverge("message #%u of %s is told to be accepted, but was not published", number,
+                    c->session->id);
         struct record *r = c->at;
-        if (r->type == PK_PUBLISH && !r->accepted && (r->content->len ? r->content->number == number : !number) &&
-            r->content->topic == topic)
+        if (r->type == PK_PUBLISH && !r->accepted &&
+            (r->content->len ? r->content->number == number : !number) && r->content->topic == topic &&
+            r->content->qos == message->qos && r->content->retain == message->retain)
             break;
         settle(c);
     }
     struct record *r = c->at;
     const struct content *m = r->content;
-    if (m->qos != message->qos || m->retain != message->retain || m->len != message->payload.len || r->dup != message->dup)
+    if (m->qos != message->qos || m->retain != message->retain || m->len != message->payload.len ||
+        r->dup != message->dup)
         diverge("message #%u is told otherwise than it was published", number);
     if (m->qos == 2 && received_has(c->session, r->pid))
         diverge("message #%u of QoS 2 is accepted twice (pid %u)", number, r->pid);
@@ -905,6 +989,7 @@ static void on_dropped(struct session *s, const struct midge_event *ev)
     TRACE("event   dropped for %s: %s qos %u reason %u", s->id, W.topics[topic], ev->qos, ev->reason);
     if (ev->reason <= MIDGE_DROP_QUEUE_BYTES)
         W.call_dropped = true;
+    s->size_drops += ev->reason == MIDGE_DROP_PACKET_SIZE;
     s->credit[topic][ev->qos]++;
     s->credits++;
     W.dropped++;
@@ -930,18 +1015,33 @@ void model_event(void *user, const struct midge_event *ev)
     (void)user;
     struct conn *c = ev->who.peer;
     switch (ev->kind) {
-    case MIDGE_EV_CONNECTED: on_connected(c, ev); break;
-    case MIDGE_EV_DISCONNECTED: on_disconnected(c, ev); break;
-    case MIDGE_EV_REFUSED: on_refused(c, ev); break;
+    case MIDGE_EV_CONNECTED:
+        on_connected(c, ev);
+        break;
+    case MIDGE_EV_DISCONNECTED:
+        on_disconnected(c, ev);
+        break;
+    case MIDGE_EV_REFUSED:
+        on_refused(c, ev);
+        break;
     case MIDGE_EV_SESSION_ENDED:
         on_session_ended(model_session(ev->who.client_id), ev);
         clear_groups();
         break;
-    case MIDGE_EV_SUBSCRIBED: on_subscribed(c, ev); break;
-    case MIDGE_EV_UNSUBSCRIBED: on_unsubscribed(c, ev); break;
-    case MIDGE_EV_MESSAGE: on_message(c, ev); break;
-    case MIDGE_EV_DROPPED: on_dropped(model_session(ev->who.client_id), ev); break;
-    case MIDGE_EV_LOW_MEMORY: break;
+    case MIDGE_EV_SUBSCRIBED:
+        on_subscribed(c, ev);
+        break;
+    case MIDGE_EV_UNSUBSCRIBED:
+        on_unsubscribed(c, ev);
+        break;
+    case MIDGE_EV_MESSAGE:
+        on_message(c, ev);
+        break;
+    case MIDGE_EV_DROPPED:
+        on_dropped(model_session(ev->who.client_id), ev);
+        break;
+    case MIDGE_EV_LOW_MEMORY:
+        break;
     }
 }
 
@@ -951,7 +1051,7 @@ void model_lost(struct conn *c)
         diverge("connection %u was lost, and its session does not know", c->serial);
 }
 
-/* ---- a call of the core is over ----------------------------------------------------------------------------------- */
+/* ---- a call of the core is over ------------------------------------------------------------------------ */
 
 void model_after(void)
 {
@@ -966,7 +1066,8 @@ void model_after(void)
         }
         for (uint32_t i = 0; i < W.call_will_count; i++) {
             struct msg *m = W.call_wills[i];
-            m->maybe |= maybe || W.limits.queue_policy == MIDGE_QUEUE_REFUSE || (m->content->retain && W.limits.retained_msgs < TOPICS_MAX);
+            m->maybe |= maybe || W.limits.queue_policy == MIDGE_QUEUE_REFUSE ||
+                        (m->content->retain && W.limits.retained_msgs < TOPICS_MAX);
             if (m->maybe && m->content->retain)
                 W.retained_unsure[m->content->topic] = true;
             drop(m);
@@ -1003,7 +1104,8 @@ void model_ticked(void)
         if (!s->conn && is_expired(s))
             diverge("the session of %s should have expired", s->id);
     for (const struct conn *c = W.conns; c; c = c->next) {
-        if (c->session && !c->paused && c->keepalive_s && W.age - c->touched >= (midge_ms)c->keepalive_s * 1500)
+        if (c->session && !c->paused && c->keepalive_s &&
+            W.age - c->touched >= (midge_ms)c->keepalive_s * 1500)
             diverge("the keep alive of %u has run out", c->serial);
         if (!c->ended && !c->is_up && W.age - c->opened >= W.limits.hello_ms)
             diverge("connection %u has not sent CONNECT in time", c->serial);
@@ -1035,7 +1137,7 @@ midge_ms model_due(void)
     return due;
 }
 
-/* ---- what the broker sends: answers ------------------------------------------------------------------------------- */
+/* ---- what the broker sends: answers -------------------------------------------------------------------- */
 
 static void check_codes(const struct conn *c, const struct answer *a, const struct packet *p)
 {
@@ -1046,8 +1148,9 @@ static void check_codes(const struct conn *c, const struct answer *a, const stru
     for (uint32_t i = 0; i < want; i++) {
         const struct filter_want *w = &r->want[i];
         if (w->told && p->codes[i] != w->result && !W.tight)
-            diverge("code %02x in packet type %u to %u, but the event told %02x", p->codes[i], p->type, c->serial, w->result);
-        if (p->type == PK_SUBACK && !w->told && p->codes[i] < 0x80)
+            diverge("code %02x in packet type %u to %u, but the event told %02x", p->codes[i], p->type,
+                    c->serial, w->result);
+        if (p->type == PK_SUBACK && !w->told && p->codes[i] < 0x80 && !W.tight)
             diverge("SUBACK grants %02x, but nothing was told", p->codes[i]);
         if (p->type == PK_SUBACK && !w->told && !W.tight && W.limits.subscriptions >= FILTERS_MAX * GROUPS &&
             (W.limits.shared || !w->group) && (W.limits.wildcards || !(W.wildcard >> w->filter & 1)))
@@ -1069,9 +1172,9 @@ static void check_connack(const struct conn *c, const struct answer *a, const st
         diverge("CONNACK %02x with session present %d to %u", p->reason, p->session_present, c->serial);
     if (c->version != 5)
         return;
-    if (p->receive_maximum != l->receive_maximum || p->alias_maximum != l->alias_in || p->max_qos != l->max_qos ||
-        p->no_shared == l->shared || p->no_wildcards == l->wildcards || p->no_ids == l->subscription_ids ||
-        p->no_retain == l->retain)
+    if (p->receive_maximum != l->receive_maximum || p->alias_maximum != l->alias_in ||
+        p->max_qos != l->max_qos || p->no_shared == l->shared || p->no_wildcards == l->wildcards ||
+        p->no_ids == l->subscription_ids || p->no_retain == l->retain)
         diverge("CONNACK to %u announces other limits than there are", c->serial);
 }
 
@@ -1081,18 +1184,21 @@ static void check_answer(struct conn *c, const struct packet *p)
         answered(c);
     struct answer *a = c->answers;
     if (!a || a->type != p->type || a->pid != p->pid)
-        diverge("packet type %u pid %u to %u, where type %u pid %u is due", p->type, p->pid, c->serial, a ? a->type : 0,
-                a ? a->pid : 0);
+        diverge("packet type %u pid %u to %u, where type %u pid %u is due", p->type, p->pid, c->serial,
+                a ? a->type : 0, a ? a->pid : 0);
     if (p->type == PK_CONNACK)
         check_connack(c, a, p);
     else if (a->record)
         check_codes(c, a, p);
     else if (a->optional && c->ended)
         ; /* it may have been sent before the end */
-    else if (a->reason == 0xFF ? p->reason < 0x80 && !W.tight : p->reason != a->reason && c->version == 5 &&
-             !(p->type == PK_PUBACK && p->reason == 0x10) && !(p->type == PK_PUBREC && p->reason == 0x10) && !W.tight)
-        diverge("packet type %u pid %u to %u with reason %02x instead of %02x", p->type, p->pid, c->serial, p->reason,
-                a->reason);
+    else if (a->reason == 0xFF ? p->reason < 0x80 && !W.tight
+                               : p->reason != a->reason && c->version == 5 &&
+                                     !(p->type == PK_PUBACK && p->reason == 0x10) &&
+                                     !(p->type == PK_PUBREC && p->reason == 0x10) && !W.tight &&
+                                     !(p->type == PK_PUBCOMP && (!c->session || c->session->loose_received)))
+        diverge("packet type %u pid %u to %u with reason %02x instead of %02x", p->type, p->pid, c->serial,
+                p->reason, a->reason);
     if (p->type == PK_PUBREL && c->session) {
         struct entry *before;
         struct entry *e = find_pid(c->session, p->pid, &before);
@@ -1104,7 +1210,7 @@ static void check_answer(struct conn *c, const struct packet *p)
     answered(c);
 }
 
-/* ---- what the broker sends: PUBLISH ------------------------------------------------------------------------------- */
+/* ---- what the broker sends: PUBLISH -------------------------------------------------------------------- */
 
 struct out {
     const struct packet *p;
@@ -1134,28 +1240,33 @@ static bool same_message(const struct msg *m, const struct out *o)
            (m->content->len == 0 || m->content->number == o->number);
 }
 
-static void check_lifetime(const struct conn *c, const struct msg *m, const struct packet *p, bool resent)
+/* What is left of its lifetime is right, given when it may have arrived. */
+static bool lifetime_fits(const struct conn *c, const struct msg *m, const struct packet *p, bool resent)
 {
     if (c->version != 5)
-        return;
+        return true;
     if (p->has_expiry != m->content->has_expiry)
-        diverge("message #%u to %u %s a Message Expiry Interval", m->content->number, c->serial,
-                p->has_expiry ? "has" : "has lost");
+        return false;
     if (!p->has_expiry)
-        return;
+        return true;
     const uint32_t waited_most = (uint32_t)((c->first_age - m->from) / 1000);
     const uint32_t waited_least = (uint32_t)(c->first_age > m->to ? (c->first_age - m->to) / 1000 : 0);
     const uint32_t most = m->content->expiry_s > waited_least ? m->content->expiry_s - waited_least : 0;
     const uint32_t least = m->content->expiry_s > waited_most ? m->content->expiry_s - waited_most : 0;
-    if (p->expiry_s > most || (p->expiry_s < least && !(resent && p->expiry_s == 0)))
-        diverge("message #%u has %u s to live, it should be %u..%u", m->content->number, p->expiry_s, least, most);
+    return p->expiry_s <= most && (p->expiry_s >= least || (resent && p->expiry_s == 0));
+}
+
+static bool same_props(const struct content *m, const struct packet *p)
+{
+    return p->props_len == m->props_len && memcmp(p->props, m->props, m->props_len) == 0;
 }
 
 static void check_content(const struct conn *c, const struct entry *e, const struct packet *p, bool resent)
 {
     const struct content *m = e->msg->content;
-    check_lifetime(c, e->msg, p, resent);
-    if (c->version == 5 && (p->props_len != m->props_len || memcmp(p->props, m->props, m->props_len) != 0))
+    if (!lifetime_fits(c, e->msg, p, resent))
+        diverge("message #%u to %u has %u s to live, of %u", m->number, c->serial, p->expiry_s, m->expiry_s);
+    if (c->version == 5 && !same_props(m, p))
         diverge("message #%u to %u comes with other properties", m->number, c->serial);
 }
 
@@ -1175,6 +1286,25 @@ static void fly(struct conn *c, struct session *s, struct entry *e, uint16_t pid
     append(&s->unacked, e);
 }
 
+/* Those that were sent before and are larger than this connection takes are dropped, and told. */
+static void skip_dropped(struct conn *c, struct session *s, const struct entry *upto)
+{
+    struct entry *before = NULL, *next;
+    for (struct entry *x = s->unacked.head; x != upto; x = next) {
+        next = x->next;
+        const uint8_t t = x->msg->content->topic;
+        if (x->sent_on != c->serial && x->state == FLYING && s->credit[t][x->qos] && s->size_drops) {
+            s->size_drops--;
+            s->credit[t][x->qos]--;
+            s->credits--;
+            cut(&s->unacked, before, x);
+            free_entry(x);
+            continue;
+        }
+        before = x;
+    }
+}
+
 /* The same packet id as on an earlier connection [MQTT-4.4.0-1]. */
 static void resent(struct conn *c, struct session *s, struct entry *e, const struct out *o)
 {
@@ -1187,12 +1317,17 @@ static void resent(struct conn *c, struct session *s, struct entry *e, const str
         diverge("message #%u of QoS 2 is published again to %s after PUBREC", o->number, s->id);
     if (!p->dup)
         diverge("message #%u is sent again to %s without DUP", o->number, s->id);
+    if (s->credits)
+        skip_dropped(c, s, e);
     for (const struct entry *x = s->unacked.head; x != e; x = x->next)
         if (x->sent_on != c->serial && x->state == FLYING && !x->unsure)
             diverge("message #%u is sent again to %s before #%u", o->number, s->id, x->msg->content->number);
     if (p->retain != e->retain || (c->version == 5 && !same_ids(e, p)))
         diverge("message #%u is sent again to %s with other flags or identifiers", o->number, s->id);
     check_content(c, e, p, true);
+    for (struct answer *a = c->answers; a && e->unsure; a = a->next)
+        if (a->optional && a->type == PK_PUBREL && a->pid == e->pid)
+            a->pid = 0; /* its PUBREC was not seen, after all */
     e->unsure = false;
     e->state = FLYING;
     e->sent_on = c->serial;
@@ -1216,10 +1351,14 @@ static uint64_t dropped0_in_books(const struct session *s)
 static const char *excuse(struct session *s, struct entry *e)
 {
     const struct content *m = e->msg->content;
-    if (e->optional || e->msg->maybe)
+    if (e->optional || e->msg->maybe) {
+        s->loose |= s->credit[m->topic][e->qos] != 0; /* the drop may have been of this one */
         return "optional";
-    if (may_be_over(e->msg, W.age))
+    }
+    if (may_be_over(e->msg, W.age)) {
+        s->loose |= s->credit[m->topic][e->qos] != 0;
         return "expired";
+    }
     if (e->qos && s->credit[m->topic][e->qos]) {
         s->credit[m->topic][e->qos]--;
         s->credits--;
@@ -1239,11 +1378,13 @@ static void check_order(struct session *s, const struct entry *e)
     for (struct entry *x = s->waiting.head; x != e; x = next) {
         next = x->next;
         const struct content *a = x->msg->content, *b = e->msg->content;
-        if (a->topic != b->topic || x->qos != e->qos || a->qos != b->qos || x->msg->origin != e->msg->origin ||
-            x->replay != e->replay || x->ambiguous || e->ambiguous || x->lapsed) {
+        if (a->topic != b->topic || x->qos != e->qos || a->qos != b->qos ||
+            x->msg->origin != e->msg->origin || x->replay != e->replay || x->ambiguous || e->ambiguous ||
+            x->optional || x->twin || e->twin || x->msg == e->msg) {
             before = x;
             continue;
         }
+        TRACE("model   skips #%u for %s", a->number, s->id);
         if (!excuse(s, x))
             diverge("message #%u overtakes #%u on the way to %s (%s, qos %u)", b->number, a->number, s->id,
                     W.topics[a->topic], e->qos);
@@ -1252,14 +1393,15 @@ static void check_order(struct session *s, const struct entry *e)
     }
 }
 
-static struct entry *find_waiting(struct conn *c, struct session *s, const struct out *o, struct entry **before,
-                                  const char **why)
+static struct entry *find_waiting(struct conn *c, struct session *s, const struct out *o,
+                                  struct entry **before, const char **why)
 {
     const struct packet *p = o->p;
     struct entry *b = NULL, *found = NULL;
+    const bool old = c->stopped || (s->partial && p->dup); /* it began before its subscription was changed */
     *before = NULL;
     for (struct entry *e = s->waiting.head; e; b = e, e = e->next) {
-        if (!same_message(e->msg, o))
+        if (!same_message(e->msg, o) || e->born > c->first_moment)
             continue;
         if (e->qos != p->qos)
             *why = "at another QoS";
@@ -1267,11 +1409,17 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
             *why = "with another RETAIN flag";
         else if (c->version == 5 && !same_ids(e, p))
             *why = "with other subscription identifiers";
+        else if (!lifetime_fits(c, e->msg, p, s->partial && p->dup))
+            *why = "with another lifetime";
+        else if (!p->payload_len && c->version == 5 && !same_props(e->msg->content, p))
+            *why = "with other properties";
         else if (e->lapsed && e->lapsed <= c->first_routed && !(s->partial && p->dup))
             *why = "though the retained value has changed (stale)";
         else if (is_over(e->msg, c->first_age) && !(s->partial && p->dup))
             *why = "though it has expired";
-        else if (!found || (found->optional && !e->optional)) {
+        else if (!found || (old && e->stopped && !found->stopped) ||
+                 (!old && found->stopped && !e->stopped) || (found->guess && !e->guess) ||
+                 (!found->replay && e->replay && (!e->optional || e->lapsed))) {
             *before = b;
             found = e;
         }
@@ -1279,10 +1427,23 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
     return found;
 }
 
-static struct owed **find_owed(struct session *s, const struct out *o, uint8_t *group, uint8_t *filter)
+/* Of a live message and a retained one that look the same, either may have been sent. */
+static void mark_twins(struct session *s, struct entry *e)
+{
+    for (struct entry *x = s->waiting.head; x; x = x->next) {
+        if (x == e || x->replay == e->replay || x->msg->content != e->msg->content || x->qos != e->qos)
+            continue;
+        x->twin = true;
+        e->twin = true;
+    }
+}
+
+static struct owed **find_owed(struct session *s, const struct out *o, bool partial, uint8_t *group,
+                               uint8_t *filter)
 {
     const struct packet *p = o->p;
-    uint64_t mask = W.matches[o->topic];
+    const uint64_t mask = W.matches[o->topic];
+    struct owed **best = NULL;
     for (uint8_t g = 1; g < GROUPS; g++) {
         for (uint32_t f = 0; f < W.filter_count; f++) {
             if (!(mask >> f & 1) || !((s->mask[g] | s->left[g]) >> f & 1))
@@ -1290,29 +1451,37 @@ static struct owed **find_owed(struct session *s, const struct out *o, uint8_t *
             for (struct owed **at = &W.owed[g][f]; *at; at = &(*at)->next) {
                 const struct sub *sub = &s->sub[g][f];
                 const struct content *m = (*at)->msg->content;
-                if (!same_message((*at)->msg, o))
+                if (!same_message((*at)->msg, o) || (!partial && is_over((*at)->msg, s->conn->first_age)))
+                    continue;
+                if (!lifetime_fits(s->conn, (*at)->msg, p, true))
                     continue;
                 if (lower(sub->qos, m->qos) != p->qos && !s->had_changes)
                     continue;
-                if (s->version == 5 && !s->had_changes && (sub->id ? p->id_count != 1 || p->ids[0] != sub->id : p->id_count))
+                if (s->version == 5 && !s->had_changes &&
+                    (sub->id ? p->id_count != 1 || p->ids[0] != sub->id : p->id_count))
                     continue;
+                if (best) { /* the same message once more: which of them came cannot be told */
+                    (*at)->excused = true;
+                    continue;
+                }
                 *group = g;
                 *filter = (uint8_t)f;
-                return at;
+                best = at;
             }
         }
     }
-    return NULL;
+    return best;
 }
 
 static struct entry *take_owed(struct session *s, const struct out *o)
 {
     uint8_t g, f;
-    struct owed **at = find_owed(s, o, &g, &f);
+    struct owed **at = find_owed(s, o, o->p->dup, &g, &f);
     if (!at)
         return NULL;
     struct owed *w = *at;
     *at = w->next;
+    TRACE("model   #%u goes to %s for group %u %s", w->msg->content->number, s->id, g, W.filters[f]);
     struct entry *e = new_entry(w->msg, (uint8_t)o->p->id_count);
     memcpy(e->ids, o->p->ids, o->p->id_count * sizeof e->ids[0]);
     e->qos = o->p->qos;
@@ -1325,20 +1494,30 @@ static struct entry *take_owed(struct session *s, const struct out *o)
     return e;
 }
 
-static struct entry *take_unsure_retained(const struct out *o)
+static struct entry *take_unsure_retained(const struct conn *c, const struct session *s, const struct out *o)
 {
-    if (!o->p->retain || !W.retained_unsure[o->topic])
+    const bool unsure = W.retained_unsure[o->topic] || c->first_routed < W.was_unsure[o->topic] ||
+                        (o->p->dup && W.was_unsure[o->topic]);
+    const bool nameless =
+        !o->p->payload_len && s->had_shared; /* whose it is cannot be told from its payload */
+    if (!(o->p->retain && unsure) && !nameless)
         return NULL;
     struct content *content = make(sizeof *content);
-    *content = (struct content){ .refs = 1, .number = o->number, .len = o->p->payload_len, .topic = o->topic,
-                                 .qos = 2, .publisher = -1, .has_expiry = o->p->has_expiry,
-                                 .expiry_s = o->p->expiry_s, .props_len = (uint8_t)o->p->props_len };
+    *content = (struct content){ .refs = 1,
+                                 .number = o->number,
+                                 .len = o->p->payload_len,
+                                 .topic = o->topic,
+                                 .qos = 2,
+                                 .publisher = -1,
+                                 .has_expiry = o->p->has_expiry,
+                                 .expiry_s = o->p->expiry_s,
+                                 .props_len = (uint8_t)o->p->props_len };
     memcpy(content->props, o->p->props, o->p->props_len);
     struct msg *m = new_msg(content, NULL, 0, W.age);
     struct entry *e = new_entry(m, (uint8_t)o->p->id_count);
     memcpy(e->ids, o->p->ids, o->p->id_count * sizeof e->ids[0]);
     e->qos = o->p->qos;
-    e->retain = true;
+    e->retain = o->p->retain;
     drop(m);
     content_drop(content);
     return e;
@@ -1352,12 +1531,18 @@ static void sent_first(struct conn *c, struct session *s, const struct out *o)
     const bool partial = p->dup && s->partial;
     if (p->dup && !partial)
         diverge("message #%u is sent to %s with DUP for the first time", o->number, s->id);
+    if (s->credits && p->qos && !partial)
+        skip_dropped(c, s, NULL);
     if (p->qos && !partial)
         for (const struct entry *x = s->unacked.head; x; x = x->next)
             if (x->sent_on != c->serial && x->state == FLYING && !x->unsure)
-                diverge("message #%u goes to %s before #%u is sent again", o->number, s->id, x->msg->content->number);
+                diverge("message #%u goes to %s before #%u is sent again", o->number, s->id,
+                        x->msg->content->number);
     struct entry *e = find_waiting(c, s, o, &before, &why);
     if (e) {
+        mark_twins(s, e);
+        for (struct entry *x = s->waiting.head; x && c->stopped && e->stopped; x = x->next)
+            x->optional |= x->replay && x->msg == e->msg && x->qos == e->qos; /* it may have been that one */
         check_order(s, e);
         before = NULL;
         for (struct entry *x = s->waiting.head; x != e; x = x->next)
@@ -1367,13 +1552,15 @@ static void sent_first(struct conn *c, struct session *s, const struct out *o)
     } else {
         e = take_owed(s, o);
         if (!e)
-            e = take_unsure_retained(o);
+            e = take_unsure_retained(c, s, o);
         if (!e)
-            diverge("message #%u on %s is sent to %s (qos %u%s%s) %s", o->number, W.topics[o->topic], s->id, p->qos,
-                    p->retain ? ", retain" : "", p->dup ? ", dup" : "", why);
+            diverge("message #%u on %s is sent to %s (qos %u%s%s) %s", o->number, W.topics[o->topic], s->id,
+                    p->qos, p->retain ? ", retain" : "", p->dup ? ", dup" : "", why);
     }
-    if (partial)
+    if (partial) {
         s->partial = false;
+        c->stopped = true; /* what was kept for its sake goes */
+    }
     if (e->qos == 0)
         free_entry(e);
     else
@@ -1397,10 +1584,27 @@ static uint8_t resolve_topic(struct conn *c, const struct packet *p)
     return (uint8_t)topic;
 }
 
+/* What had begun is out: of the replays that were called off nothing more comes. */
+static void forget_stopped(struct session *s)
+{
+    struct entry *before = NULL, *next;
+    for (struct entry *e = s->waiting.head; e; e = next) {
+        next = e->next;
+        if (e->stopped) {
+            cut(&s->waiting, before, e);
+            free_entry(e);
+            continue;
+        }
+        before = e;
+    }
+}
+
 static void on_publish_out(struct conn *c, const struct packet *p)
 {
     struct session *s = c->session;
-    const struct out o = { .p = p, .number = payload_number(p->payload, p->payload_len), .topic = resolve_topic(c, p) };
+    const struct out o = { .p = p,
+                           .number = payload_number(p->payload, p->payload_len),
+                           .topic = resolve_topic(c, p) };
     if (o.number == UINT32_MAX)
         diverge("a PUBLISH to %u with a payload that nobody sent", c->serial);
     TRACE("send    #%u %s to %u qos %u pid %u%s%s", o.number, W.topics[o.topic], c->serial, p->qos, p->pid,
@@ -1417,6 +1621,9 @@ static void on_publish_out(struct conn *c, const struct packet *p)
         resent(c, s, e, &o);
     else
         sent_first(c, s, &o);
+    if (c->stopped && !s->partial)
+        forget_stopped(s);
+    c->stopped = false;
 }
 
 void model_output(struct conn *c, const struct packet *p)
@@ -1436,7 +1643,7 @@ void model_output(struct conn *c, const struct packet *p)
         diverge("DISCONNECT %02x to %u", p->reason, c->serial);
 }
 
-/* ---- nothing more comes out for now ------------------------------------------------------------------------------- */
+/* ---- nothing more comes out for now -------------------------------------------------------------------- */
 
 static void forget_unsure(struct conn *c, struct session *s)
 {
@@ -1460,36 +1667,43 @@ void model_drained(struct conn *c)
     while (c->answers && c->answers->optional)
         answered(c);
     if (c->answers)
-        diverge("packet type %u pid %u is due to %u, and does not come", c->answers->type, c->answers->pid, c->serial);
+        diverge("packet type %u pid %u is due to %u, and does not come", c->answers->type, c->answers->pid,
+                c->serial);
     const bool open = window_is_open(c);
     if (open)
         forget_unsure(c, s);
+    if (open && s->credits)
+        skip_dropped(c, s, NULL);
     for (const struct entry *e = s->unacked.head; open && e; e = e->next)
         if (e->state == FLYING && e->sent_on != c->serial)
             diverge("message #%u is not sent again to %s", e->msg->content->number, s->id);
     struct entry *before = NULL, *next;
     bool blocked = false; /* a replay that waits for the window holds back those behind it */
     for (const struct entry *e = s->waiting.head; !open && e; e = e->next)
-        blocked |= e->replay && e->qos;
+        blocked |= e->qos && (e->replay || e->twin);
     for (struct entry *e = s->waiting.head; e; e = next) {
         next = e->next;
-        if ((e->qos && !open) || (e->replay && blocked)) {
+        if ((e->qos && !open) || ((e->replay || e->twin) && blocked)) {
             before = e;
             continue;
         }
-        if (s->partial || (W.tight && e->replay)) {
+        if ((s->partial && !open) || (W.tight && (e->replay || e->twin))) {
             before = e;
             continue;
         }
-        if (!excuse(s, e))
+        const char *why = excuse(s, e);
+        TRACE("model   excuses #%u for %s: %s", e->msg->content->number, s->id, why ? why : "no");
+        if (!why)
             diverge("message #%u on %s (qos %u%s) is owed to %s, and does not come", e->msg->content->number,
                     W.topics[e->msg->content->topic], e->qos, e->replay ? ", replay" : "", s->id);
         cut(&s->waiting, before, e);
         free_entry(e);
     }
+    if (open)
+        s->partial = false;
 }
 
-/* ---- now and then ------------------------------------------------------------------------------------------------- */
+/* ---- now and then -------------------------------------------------------------------------------------- */
 
 static uint64_t books_sum(const struct midge_books *b)
 {
@@ -1510,11 +1724,13 @@ static void check_books(const struct midge_books books[3], const char *whose)
 /* What the broker says it holds is what it owes. */
 static void check_held(const struct session *s, const struct midge_books books[3])
 {
-    if (s->had_shared || s->partial || has_begun(s->conn) || W.tight)
+    if (s->had_shared || s->partial || s->loose || has_begun(s->conn) || W.tight)
         return;
     for (uint8_t q = 1; q < 3; q++) {
-        uint64_t n = 0, unsure = 0;
+        uint64_t n = 0, unsure = 0, replays = 0;
         for (const struct entry *e = s->waiting.head; e; e = e->next) {
+            if (e->qos == q && e->replay)
+                replays += s->credits; /* the drop may have been of it */
             if (e->qos != q || e->replay)
                 continue;
             n++;
@@ -1524,12 +1740,16 @@ static void check_held(const struct session *s, const struct midge_books books[3
             n += e->qos == q;
             unsure += e->qos == q && e->unsure;
         }
+        uint64_t told = 0;
         for (uint32_t t = 0; s->credits && t < W.topic_count; t++)
-            n -= s->credit[t][q];
+            told += s->credit[t][q];
+        if (told > n)
+            continue; /* of replays */
+        n -= told;
         const uint64_t held = books[q].queued + books[q].inflight;
-        if (held > n || held + unsure < n)
-            diverge("%s is owed %llu messages of QoS %u, the books have %llu", s->id, (unsigned long long)n, q,
-                    (unsigned long long)held);
+        if (held > n + replays || held + unsure < n)
+            diverge("%s is owed %llu messages of QoS %u, the books have %llu", s->id, (unsigned long long)n,
+                    q, (unsigned long long)held);
     }
 }
 
@@ -1559,7 +1779,8 @@ void model_check(void)
     }
     if (stats.sessions != sessions || stats.clients != up || stats.subscriptions != subs ||
         stats.connections != W.conn_count)
-        diverge("the statistics say %u sessions, %u clients, %u subscriptions, %u connections; it is %u, %u, %u, %u",
+        diverge("the statistics say %u sessions, %u clients, %u subscriptions, %u connections; it is %u, %u, "
+                "%u, %u",
                 stats.sessions, stats.clients, stats.subscriptions, stats.connections, sessions, up, subs,
                 W.conn_count);
     uint32_t retained = 0, unsure = 0;
@@ -1574,31 +1795,35 @@ void model_check(void)
 static bool has_credit(uint8_t g, uint32_t f, const struct content *m)
 {
     for (const struct session *s = W.sessions; s; s = s->next)
-        if ((s->mask[g] >> f & 1) && (s->credit[m->topic][1] || s->credit[m->topic][2] || !s->conn || m->qos == 0 ||
-                                      s->sub[g][f].qos == 0))
+        if ((s->mask[g] >> f & 1) && (s->credit[m->topic][1] || s->credit[m->topic][2] || !s->conn ||
+                                      m->qos == 0 || s->sub[g][f].qos == 0 || s->had_changes))
             return true;
     return false;
 }
 
 void model_quiet(void)
 {
-    for (const struct conn *c = W.conns; c; c = c->next)
+    for (struct conn *c = W.conns; c; c = c->next) {
         if (c->paused && !c->ended)
             diverge("connection %u is paused for ever", c->serial);
+        if (c->served)
+            model_drained(c);
+    }
     for (const struct session *s = W.sessions; s; s = s->next) {
         if (!s->conn)
             continue;
         if (s->unacked.head)
             diverge("message #%u is in flight to %s for ever", s->unacked.head->msg->content->number, s->id);
-        if (s->credits && !s->had_shared && !W.tight)
+        if (s->credits && !s->had_shared && !s->loose && !W.tight)
             diverge("%s was told of %u drops more than it had messages", s->id, s->credits);
     }
     for (uint8_t g = 1; g < GROUPS; g++)
         for (uint32_t f = 0; f < W.filter_count; f++)
             for (const struct owed *o = W.owed[g][f]; o; o = o->next)
-                if (!o->excused && !o->msg->maybe && !may_be_over(o->msg, W.age) && !has_credit(g, f, o->msg->content))
-                    diverge("message #%u is owed to group %u of %s, and nobody got it", o->msg->content->number, g,
-                            W.filters[f]);
+                if (!o->excused && !o->msg->maybe && !may_be_over(o->msg, W.age) &&
+                    !has_credit(g, f, o->msg->content))
+                    diverge("message #%u is owed to group %u of %s, and nobody got it",
+                            o->msg->content->number, g, W.filters[f]);
 }
 
 void model_handed(struct client *cl, const struct down *d)

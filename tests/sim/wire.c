@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* ---- buffers -------------------------------------------------------------------------------------------------- */
+/* ---- buffers ------------------------------------------------------------------------------------------- */
 
 void buffer_reserve(struct buffer *b, uint32_t n)
 {
@@ -81,7 +81,7 @@ static void put_section(struct buffer *b)
     section.len = 0;
 }
 
-/* ---- encoders ------------------------------------------------------------------------------------------------- */
+/* ---- encoders ------------------------------------------------------------------------------------------ */
 
 uint8_t payload_byte(uint32_t number, uint32_t i)
 {
@@ -123,7 +123,8 @@ void put_connect(struct buffer *b, unsigned version, const struct record *r, con
     const struct content *will = r->content;
     put_text(&body, version == 3 ? "MQIsdp" : "MQTT");
     put8(&body, version | (bridge ? 0x80u : 0));
-    put8(&body, (r->clean ? 2u : 0) | (will ? 4u | (unsigned)will->qos << 3 | (will->retain ? 0x20u : 0) : 0));
+    put8(&body,
+         (r->clean ? 2u : 0) | (will ? 4u | (unsigned)will->qos << 3 | (will->retain ? 0x20u : 0) : 0));
     put16(&body, r->keepalive_s);
     if (version == 5) {
         if (r->has_session_expiry) {
@@ -150,7 +151,8 @@ void put_connect(struct buffer *b, unsigned version, const struct record *r, con
     put_packet(b, 0x10);
 }
 
-void put_publish(struct buffer *b, unsigned version, const struct record *r, const char *topic, uint16_t alias)
+void put_publish(struct buffer *b, unsigned version, const struct record *r, const char *topic,
+                 uint16_t alias)
 {
     const struct content *m = r->content;
     put_text(&body, topic);
@@ -226,7 +228,7 @@ void put_disconnect(struct buffer *b, unsigned version, const struct record *r)
     put_packet(b, 0xE0);
 }
 
-/* ---- decoder -------------------------------------------------------------------------------------------------- */
+/* ---- decoder ------------------------------------------------------------------------------------------- */
 
 struct cursor {
     const uint8_t *at;
@@ -296,12 +298,19 @@ static const char *parse_property(struct cursor *c, struct packet *out)
     const uint8_t *start = c->at;
     const unsigned id = get(c, 1);
     switch (id) {
-    case 0x01: (void)get(c, 1); break;
+    case 0x01:
+        (void)get(c, 1);
+        break;
     case 0x02:
         out->has_expiry = true;
         out->expiry_s = get(c, 4);
         break;
-    case 0x03: case 0x08: case 0x09: case 0x1F: (void)get_bytes(c, get(c, 2)); break;
+    case 0x03:
+    case 0x08:
+    case 0x09:
+    case 0x1F:
+        (void)get_bytes(c, get(c, 2));
+        break;
     case 0x0B:
         if (out->id_count >= IDS_MAX)
             return "too many subscription identifiers";
@@ -319,20 +328,39 @@ static const char *parse_property(struct cursor *c, struct packet *out)
         out->has_keepalive = true;
         out->keepalive_s = (uint16_t)get(c, 2);
         break;
-    case 0x21: out->receive_maximum = (uint16_t)get(c, 2); break;
-    case 0x22: out->alias_maximum = (uint16_t)get(c, 2); break;
-    case 0x23: out->alias = (uint16_t)get(c, 2); break;
-    case 0x24: out->max_qos = (uint8_t)get(c, 1); break;
-    case 0x25: out->no_retain = get(c, 1) == 0; break;
+    case 0x21:
+        out->receive_maximum = (uint16_t)get(c, 2);
+        break;
+    case 0x22:
+        out->alias_maximum = (uint16_t)get(c, 2);
+        break;
+    case 0x23:
+        out->alias = (uint16_t)get(c, 2);
+        break;
+    case 0x24:
+        out->max_qos = (uint8_t)get(c, 1);
+        break;
+    case 0x25:
+        out->no_retain = get(c, 1) == 0;
+        break;
     case 0x26:
         (void)get_bytes(c, get(c, 2));
         (void)get_bytes(c, get(c, 2));
         break;
-    case 0x27: out->packet_maximum = get(c, 4); break;
-    case 0x28: out->no_wildcards = get(c, 1) == 0; break;
-    case 0x29: out->no_ids = get(c, 1) == 0; break;
-    case 0x2A: out->no_shared = get(c, 1) == 0; break;
-    default: return "a property that does not belong there";
+    case 0x27:
+        out->packet_maximum = get(c, 4);
+        break;
+    case 0x28:
+        out->no_wildcards = get(c, 1) == 0;
+        break;
+    case 0x29:
+        out->no_ids = get(c, 1) == 0;
+        break;
+    case 0x2A:
+        out->no_shared = get(c, 1) == 0;
+        break;
+    default:
+        return "a property that does not belong there";
     }
     const uint32_t n = (uint32_t)(c->at - start);
     if (out->type == PK_PUBLISH && is_forwarded(id)) {
@@ -414,16 +442,24 @@ static const char *parse_body(struct cursor *c, unsigned flags, unsigned version
         out->reason = (uint8_t)get(c, 1);
         return version == 5 ? parse_section(c, out) : NULL;
     }
-    case PK_PUBLISH: return parse_publish(c, flags, version, out);
-    case PK_PUBACK: case PK_PUBREC: case PK_PUBREL: case PK_PUBCOMP:
+    case PK_PUBLISH:
+        return parse_publish(c, flags, version, out);
+    case PK_PUBACK:
+    case PK_PUBREC:
+    case PK_PUBREL:
+    case PK_PUBCOMP:
         out->pid = (uint16_t)get(c, 2);
         return parse_reason(c, version, out);
-    case PK_SUBACK: case PK_UNSUBACK: return parse_codes(c, version, out);
-    case PK_PINGRESP: return NULL;
+    case PK_SUBACK:
+    case PK_UNSUBACK:
+        return parse_codes(c, version, out);
+    case PK_PINGRESP:
+        return NULL;
     case PK_DISCONNECT:
         wrong = parse_reason(c, version, out);
         return version == 5 ? wrong : "a DISCONNECT to a 3.x client";
-    default: return "a packet that brokers do not send";
+    default:
+        return "a packet that brokers do not send";
     }
 }
 
@@ -433,7 +469,8 @@ const char *parse_packet(const uint8_t *bytes, uint32_t n, unsigned version, str
     out->type = (enum packet_type)(bytes[0] >> 4);
     out->len = n;
     out->dup = out->retain = out->session_present = out->has_expiry = out->has_session_expiry = false;
-    out->has_keepalive = out->assigned = out->no_retain = out->no_wildcards = out->no_ids = out->no_shared = false;
+    out->has_keepalive = out->assigned = out->no_retain = out->no_wildcards = out->no_ids = out->no_shared =
+        false;
     out->qos = out->reason = 0;
     out->pid = out->alias = out->alias_maximum = 0;
     out->code_count = out->id_count = out->props_len = out->packet_maximum = 0;
@@ -453,8 +490,8 @@ uint32_t payload_number(const uint8_t *payload, uint32_t n)
         return 0;
     if (n < 4)
         return UINT32_MAX;
-    const uint32_t number = payload[0] | (uint32_t)payload[1] << 8 | (uint32_t)payload[2] << 16 |
-                            (uint32_t)payload[3] << 24;
+    const uint32_t number =
+        payload[0] | (uint32_t)payload[1] << 8 | (uint32_t)payload[2] << 16 | (uint32_t)payload[3] << 24;
     for (uint32_t i = 4; i < n; i++)
         if (payload[i] != payload_byte(number, i))
             return UINT32_MAX;

@@ -10,13 +10,49 @@ static struct rng mix(uint64_t seed, uint64_t step)
     return r;
 }
 
-/* ---- topics and filters ------------------------------------------------------------------------------------------- */
+/* ---- topics and filters -------------------------------------------------------------------------------- */
 
-static const char *const topics[] = { "a", "a/b", "a/b/c", "b", "b/c", "x/y/z", "/", "/a", "a/", "a//b", "$x/y", "$x",
-                                      "s/1", "s/2", "long/topic/with/several/levels/in/it", "\xC3\xA4/\xE2\x82\xAC" };
-static const char *const filters[] = { "#", "+", "a", "a/b", "a/#", "a/+", "+/b", "a/+/c", "+/+/+", "/#", "+/#", "b/c",
-                                       "x/y/z", "$x/#", "$x/y", "s/#", "s/1", "s/+", "/+", "a//b", "+//+", "a/",
-                                       "long/+/with/+/levels/#", "\xC3\xA4/+", "nobody/publishes/here" };
+static const char *const topics[] = { "a",
+                                      "a/b",
+                                      "a/b/c",
+                                      "b",
+                                      "b/c",
+                                      "x/y/z",
+                                      "/",
+                                      "/a",
+                                      "a/",
+                                      "a//b",
+                                      "$x/y",
+                                      "$x",
+                                      "s/1",
+                                      "s/2",
+                                      "long/topic/with/several/levels/in/it",
+                                      "\xC3\xA4/\xE2\x82\xAC" };
+static const char *const filters[] = { "#",
+                                       "+",
+                                       "a",
+                                       "a/b",
+                                       "a/#",
+                                       "a/+",
+                                       "+/b",
+                                       "a/+/c",
+                                       "+/+/+",
+                                       "/#",
+                                       "+/#",
+                                       "b/c",
+                                       "x/y/z",
+                                       "$x/#",
+                                       "$x/y",
+                                       "s/#",
+                                       "s/1",
+                                       "s/+",
+                                       "/+",
+                                       "a//b",
+                                       "+//+",
+                                       "a/",
+                                       "long/+/with/+/levels/#",
+                                       "\xC3\xA4/+",
+                                       "nobody/publishes/here" };
 
 /* Naive on purpose: a level at a time. */
 static bool matches(const char *filter, const char *topic)
@@ -87,7 +123,7 @@ static void draw_names(struct rng *r)
         W.wildcard |= strpbrk(W.filters[f], "+#") ? 1ull << f : 0;
 }
 
-/* ---- what the world is like --------------------------------------------------------------------------------------- */
+/* ---- what the world is like ---------------------------------------------------------------------------- */
 
 static void draw_limits(struct rng *r)
 {
@@ -155,7 +191,7 @@ static void draw_world(struct rng *r)
     }
 }
 
-/* ---- a broker comes and goes -------------------------------------------------------------------------------------- */
+/* ---- a broker comes and goes --------------------------------------------------------------------------- */
 
 static void dice(void *user, void *out, size_t n)
 {
@@ -244,17 +280,21 @@ static void restart(void)
     world_start();
 }
 
-/* ---- the network's and the clock's steps -------------------------------------------------------------------------- */
+/* ---- the network's and the clock's steps --------------------------------------------------------------- */
 
 #define R (&W.rng)
 
 static uint32_t draw_piece(void)
 {
     switch (below(R, 4)) {
-    case 0: return 1;
-    case 1: return between(R, 2, 30);
-    case 2: return between(R, 20, 500);
-    default: return 4096;
+    case 0:
+        return 1;
+    case 1:
+        return between(R, 2, 30);
+    case 2:
+        return between(R, 20, 500);
+    default:
+        return 4096;
     }
 }
 
@@ -282,24 +322,45 @@ static bool feed_possible(const struct conn *c)
 
 #define SOCKET_BYTES 20000u /* that a client has not read */
 
-static void step_network(struct conn *c)
+/* The rarer things. False: none of them. */
+static bool step_trouble(struct conn *c)
 {
-    if (c->close && chance(R, 700)) {
-        conn_lost(c);
-    } else if (chance(R, W.cut_rate)) {
+    if (chance(R, W.cut_rate))
         cut(c);
-    } else if (chance(R, 4)) {
+    else if (chance(R, 4))
         flip_stall(c);
-    } else if (!c->client && (chance(R, 20) || (c->up.len == c->up_at && chance(R, 100)))) {
+    else if (!c->client && (chance(R, 20) || (c->up.len == c->up_at && chance(R, 100))))
         cut(c); /* its end arrives, at last */
-    } else if (feed_possible(c) && chance(R, 500)) {
+    else
+        return false;
+    return true;
+}
+
+static void read_some(struct conn *c)
+{
+    const uint64_t left = c->pulled - c->read, n = draw_piece();
+    client_read(c, c->read + (n < left ? n : left));
+}
+
+/* False: nothing is under way there. */
+static bool step_network(struct conn *c)
+{
+    const bool feed = feed_possible(c);
+    const bool pull = !c->served && !c->stalled_down && c->pulled - c->read < SOCKET_BYTES;
+    const bool read = c->pulled > c->read;
+    if (c->close && chance(R, 700))
+        conn_lost(c);
+    else if (chance(R, 30) && step_trouble(c))
+        return true;
+    else if (feed && (chance(R, 500) || !(pull || read)))
         conn_feed(c, draw_piece());
-    } else if (!c->served && !c->stalled_down && c->pulled - c->read < SOCKET_BYTES && chance(R, 600)) {
+    else if (pull && (chance(R, 600) || !read))
         conn_pull(c, draw_piece());
-    } else if (c->pulled > c->read) {
-        const uint64_t left = c->pulled - c->read, n = draw_piece();
-        client_read(c, c->read + (n < left ? n : left));
-    }
+    else if (read)
+        read_some(c);
+    else
+        return false;
+    return true;
 }
 
 static midge_ms draw_leap(void)
@@ -351,8 +412,8 @@ static void check_deadline(void)
     if (due == MIDGE_NEVER || due <= W.age)
         return;
     if (deadline == MIDGE_NEVER || (deadline > W.last_now && W.age + (deadline - W.last_now) > due))
-        diverge("midge_deadline is in %lld ms, but something is due in %llu", (long long)(deadline - W.last_now),
-                (unsigned long long)(due - W.age));
+        diverge("midge_deadline is in %lld ms, but something is due in %llu",
+                (long long)(deadline - W.last_now), (unsigned long long)(due - W.age));
 }
 
 static void check_step(void)
@@ -373,25 +434,33 @@ static void check_step(void)
         model_check();
 }
 
-static void step(void)
+/* One event. False: what was drawn cannot happen now. */
+static bool happen(void)
 {
     const uint32_t what = below(R, 1000);
-    if (W.fails && what == 999 && W.step >= W.fail_until) {
-        W.fail_rate = between(R, 1, 300);
-        W.fail_until = W.step + between(R, 1, 400);
-    }
     if (what < W.time_rate)
         step_clock();
     else if (what < 400)
-        client_act(&W.client[below(R, W.clients)]);
+        return client_act(&W.client[below(R, W.clients)]);
     else if (what == 998 && chance(R, 100))
         restart();
-    else if (W.conn_count)
-        step_network(W.conn_at[below(R, W.conn_count)]);
+    else
+        return W.conn_count && step_network(W.conn_at[below(R, W.conn_count)]);
+    return true;
+}
+
+static void step(void)
+{
+    if (W.fails && W.step >= W.fail_until && chance(R, 1)) {
+        W.fail_rate = between(R, 1, 300);
+        W.fail_until = W.step + between(R, 1, 400);
+    }
+    for (unsigned tries = 0; tries < 12 && !happen(); tries++)
+        ;
     check_step();
 }
 
-/* ---- rest --------------------------------------------------------------------------------------------------------- */
+/* ---- rest ---------------------------------------------------------------------------------------------- */
 
 /* All that is under way for this connection moves on. Returns whether something did. */
 static bool flush(struct conn *c)
@@ -451,7 +520,7 @@ void world_calm(void)
     W.fail_rate = rate;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------------------------------------- */
 
 void world_run(uint64_t seed, uint64_t steps, const uint8_t *keep)
 {
@@ -466,11 +535,12 @@ void world_run(uint64_t seed, uint64_t steps, const uint8_t *keep)
     static const midge_ms starts[] = { 0, 1, 0xFFFFF000u, 0x7FFFF000u, 1ull << 62, 1700000000000u };
     W.now = starts[below(&r, 6)];
     const struct midge_limits *l = &W.limits;
-    TRACE("world   %u clients, memory %zu (reserve %zu), queue %u msgs %u bytes policy %u, inflight %u, receive %u, "
-          "retained %u, sessions %u, subscriptions %u, expiry %u, keepalive %u%s%s", W.clients, l->memory_bytes,
-          l->reserve_bytes, l->queue_msgs, l->queue_bytes, l->queue_policy, l->inflight, l->receive_maximum,
-          l->retained_msgs, l->sessions, l->subscriptions, l->session_expiry_s, l->keepalive_s,
-          W.tight ? ", tight" : "", W.fails ? ", allocations fail" : "");
+    TRACE("world   %u clients, memory %zu (reserve %zu), queue %u msgs %u bytes policy %u, inflight %u, "
+          "receive %u, "
+          "retained %u, sessions %u, subscriptions %u, expiry %u, keepalive %u%s%s",
+          W.clients, l->memory_bytes, l->reserve_bytes, l->queue_msgs, l->queue_bytes, l->queue_policy,
+          l->inflight, l->receive_maximum, l->retained_msgs, l->sessions, l->subscriptions,
+          l->session_expiry_s, l->keepalive_s, W.tight ? ", tight" : "", W.fails ? ", allocations fail" : "");
     world_start();
     for (W.step = 1; W.step <= steps; W.step++) {
         if (keep && !keep[W.step])

@@ -1,15 +1,15 @@
 /* world.h - the simulated world: what each file of the simulator knows of the others.
  *
- * One seed decides everything. A step is one event (a packet written, bytes moved, a connection cut, the clock moved on)
- * and the checks behind it; its choices are drawn from a generator of its own, seeded with (seed, step), so a step can be
- * left out without changing what the others do: that is how a trace is shrunk.
+ * One seed decides everything. A step is one event (a packet written, bytes moved, a connection cut, the clock
+ * moved on) and the checks behind it; its choices are drawn from a generator of its own, seeded with (seed, step),
+ * so a step can be left out without changing what the others do: that is how a trace is shrunk.
  *
  *     client ──up──► network ──midge_recv──► broker ──midge_pull──► exit ──down──► client
  *                                              │ hooks.event           │
  *                                              └───────► model ◄───────┘
  *
- * The model is told what the broker was fed (records of packets), what it says of itself (events), and what it sent (the
- * exit parses each byte): each has to be explained by the others.
+ * The model is told what the broker was fed (records of packets), what it says of itself (events), and what it
+ * sent (the exit parses each byte): each has to be explained by the others.
  */
 #ifndef MIDGE_SIM_WORLD_H
 #define MIDGE_SIM_WORLD_H
@@ -25,7 +25,7 @@
 #define SIM_PRINTF(n)
 #endif
 
-/* ---- chance ------------------------------------------------------------------------------------------------- */
+/* ---- chance -------------------------------------------------------------------------------------------- */
 
 struct rng {
     uint64_t state;
@@ -56,12 +56,25 @@ static inline bool chance(struct rng *r, uint32_t n)
     return below(r, 1000) < n;
 }
 
-/* ---- packets -------------------------------------------------------------------------------------------------- */
+/* ---- packets ------------------------------------------------------------------------------------------- */
 
 enum packet_type {
     PK_EVIL, /* not a packet: bytes that have to end the connection */
-    PK_CONNECT, PK_CONNACK, PK_PUBLISH, PK_PUBACK, PK_PUBREC, PK_PUBREL, PK_PUBCOMP, PK_SUBSCRIBE, PK_SUBACK,
-    PK_UNSUBSCRIBE, PK_UNSUBACK, PK_PINGREQ, PK_PINGRESP, PK_DISCONNECT, PK_AUTH
+    PK_CONNECT,
+    PK_CONNACK,
+    PK_PUBLISH,
+    PK_PUBACK,
+    PK_PUBREC,
+    PK_PUBREL,
+    PK_PUBCOMP,
+    PK_SUBSCRIBE,
+    PK_SUBACK,
+    PK_UNSUBSCRIBE,
+    PK_UNSUBACK,
+    PK_PINGREQ,
+    PK_PINGRESP,
+    PK_DISCONNECT,
+    PK_AUTH
 };
 
 #define TOPICS_MAX 64
@@ -70,7 +83,7 @@ enum packet_type {
 #define IDS_MAX 48
 #define PROPS_MAX 96
 
-/* An application message as its publisher made it. The payload is its number and a pattern; length 0 clears. */
+/* An application message as its publisher made it. The payload is its number and a pattern. */
 struct content {
     uint32_t refs;
     uint32_t number;
@@ -106,8 +119,8 @@ struct record {
     uint16_t pid;
     uint8_t reason;
     bool dup;
-    bool done;      /* the model has seen to it */
-    bool accepted;  /* EV_MESSAGE, EV_CONNECTED */
+    bool done;               /* the model has seen to it */
+    bool accepted;           /* EV_MESSAGE, EV_CONNECTED */
     struct content *content; /* PUBLISH; CONNECT: the will */
     /* SUBSCRIBE, UNSUBSCRIBE */
     uint32_t sub_id;
@@ -163,7 +176,8 @@ void buffer_drop(struct buffer *b, uint32_t n); /* from the front */
 
 /* wire.c: the simulator's own codec. Encoders append to `b`. */
 void put_connect(struct buffer *b, unsigned version, const struct record *r, const char *id, bool bridge);
-void put_publish(struct buffer *b, unsigned version, const struct record *r, const char *topic, uint16_t alias);
+void put_publish(struct buffer *b, unsigned version, const struct record *r, const char *topic,
+                 uint16_t alias);
 void put_subscribe(struct buffer *b, unsigned version, const struct record *r);
 void put_ack(struct buffer *b, unsigned version, enum packet_type type, uint16_t pid, uint8_t reason);
 void put_empty(struct buffer *b, enum packet_type type);
@@ -176,7 +190,7 @@ uint8_t payload_byte(uint32_t number, uint32_t i);
 /* The number in it; 0 for an empty one; UINT32_MAX = not a payload that a client made. */
 uint32_t payload_number(const uint8_t *payload, uint32_t n);
 
-/* ---- the model ------------------------------------------------------------------------------------------------ */
+/* ---- the model ----------------------------------------------------------------------------------------- */
 
 /* A message that the broker accepted. A resent QoS 1 PUBLISH becomes another one of the same content. */
 struct msg {
@@ -201,18 +215,22 @@ struct entry {
     struct entry *next;
     struct msg *msg;
     enum entry_state state;
-    uint32_t sent_on;  /* serial of the connection that it was sent on last */
-    uint32_t app_gen;  /* generation of the client that was handed it at QoS 2 */
-    uint32_t lapsed;   /* replay: count of routed messages when the retained value changed; 0 = it has not */
+    uint32_t sent_on; /* serial of the connection that it was sent on last */
+    uint32_t app_gen; /* generation of the client that was handed it at QoS 2 */
+    uint32_t born;    /* moment */
+    uint32_t lapsed;  /* replay: count of routed messages when the retained value changed; 0 = it has not */
     uint16_t pid;
     uint8_t qos;
-    uint8_t filter;    /* of a replay or of a group */
-    uint8_t group;     /* 0: not drawn from a group */
+    uint8_t filter; /* of a replay or of a group */
+    uint8_t group;  /* 0: not drawn from a group */
     bool retain;
     bool replay;
-    bool optional;     /* may come, need not */
-    bool unsure;       /* its acknowledgement may have been processed or not */
-    bool ambiguous;    /* the session is in a group that gets the same message */
+    bool optional;  /* may come, need not */
+    bool unsure;    /* its acknowledgement may have been processed or not */
+    bool stopped;   /* a replay that was called off while a PUBLISH was partly out: it may be that one */
+    bool guess;     /* a replay that nothing asks for, but that is lawful */
+    bool twin;      /* it or one that looks the same was sent */
+    bool ambiguous; /* the session is in a group that gets the same message */
     uint8_t id_count;
     uint32_t ids[];
 };
@@ -243,16 +261,19 @@ struct session {
     struct list waiting, unacked;
     uint16_t credit[TOPICS_MAX][3]; /* drops that were told and are not explained yet */
     uint32_t credits;
-    uint64_t dropped0;              /* QoS 0 drops in the books that are explained */
+    uint32_t size_drops; /* of them, for being too large */
+    uint64_t dropped0;   /* QoS 0 drops in the books that are explained */
     struct content *will;
     uint32_t will_delay_s;
     uint32_t expiry_s;
     midge_ms gone_at;
-    uint8_t received[8192];         /* QoS 2 ids, a bit each */
+    uint8_t received[8192]; /* QoS 2 ids, a bit each */
     uint32_t received_count;
-    bool had_shared;                /* was ever in a group */
-    bool had_changes;               /* a subscription in a group was changed or left */
-    bool partial;                   /* one PUBLISH was partly sent when a connection ended */
+    bool had_shared;     /* was ever in a group */
+    bool had_changes;    /* a subscription in a group was changed or left */
+    bool loose;          /* drops were told that may have been of something optional */
+    bool loose_received; /* a PUBREL may have been processed or not */
+    bool partial;        /* one PUBLISH was partly sent when a connection ended */
     bool must_end;
     uint8_t version;
 };
@@ -262,12 +283,12 @@ struct answer {
     struct answer *next;
     enum packet_type type;
     uint16_t pid;
-    uint8_t reason;   /* 0, or what else it has to be; 0xFF: some refusal */
+    uint8_t reason; /* 0, or what else it has to be; 0xFF: some refusal */
     bool optional;
     struct record *record; /* SUBSCRIBE and UNSUBSCRIBE: borrows from the answer's own copy */
 };
 
-/* ---- clients and connections ------------------------------------------------------------------------------------ */
+/* ---- clients and connections --------------------------------------------------------------------------- */
 
 /* What the client has not been acknowledged. */
 struct outgoing {
@@ -300,35 +321,36 @@ struct client {
     int slot;
     char id[16]; /* "": to be assigned */
     struct conn *conn;
-    bool must_clean;       /* a clean start was asked for, and not seen to happen */
-    uint32_t incarnation;  /* of the session that it knows */
-    uint32_t generation;   /* counts what it forgot */
+    bool must_clean;      /* a clean start was asked for, and not seen to happen */
+    uint32_t incarnation; /* of the session that it knows */
+    uint32_t generation;  /* counts what it forgot */
     uint16_t next_pid;
     struct outgoing out[OUTGOING_MAX];
     uint32_t outs;
     uint16_t in2[64]; /* QoS 2 ids received and not released */
     uint32_t ins;
     uint8_t version;
-    uint8_t qos0, qos1;    /* how often QoS 0 and then 1 are chosen, of 250 */
+    uint8_t qos0, qos1;                    /* how often QoS 0 and then 1 are chosen, of 250 */
     uint32_t publish_rate, subscribe_rate; /* of 1000 acts */
 };
 
 struct conn {
     struct conn *next;
-    struct midge_conn *c;   /* NULL: given back */
-    struct client *client;  /* NULL: the client has left it */
-    struct session *session;/* NULL: not up, or not any more */
+    struct midge_conn *c;    /* NULL: given back */
+    struct client *client;   /* NULL: the client has left it */
+    struct session *session; /* NULL: not up, or not any more */
     uint32_t serial;
     unsigned version;
     bool sent_connect, is_up, ended, evil;
-    bool bridge;            /* CONNECT said so, in the way of 3.x */
-    bool connacked;         /* the client has seen CONNACK 0 */
-    bool served;            /* the port has nothing to pull for it */
+    bool stopped;   /* a replay was called off while a PUBLISH was partly out */
+    bool bridge;    /* CONNECT said so, in the way of 3.x */
+    bool connacked; /* the client has seen CONNACK 0 */
+    bool served;    /* the port has nothing to pull for it */
     bool paused;
-    bool close;             /* the broker asked for it */
+    bool close; /* the broker asked for it */
     bool stalled_up, stalled_down;
-    bool half_closed;       /* no more bytes come, then it is lost */
-    bool may_set_expiry;    /* its session expiry is not 0 */
+    bool half_closed;    /* no more bytes come, then it is lost */
+    bool may_set_expiry; /* its session expiry is not 0 */
     uint8_t end_reason;
     midge_ms opened, heard, touched, ended_at;
     /* up */
@@ -338,32 +360,33 @@ struct conn {
     struct record *records, **records_tail;
     struct record *at; /* the first that is not done */
     /* down */
-    struct buffer in;    /* of a packet that has partly come out */
+    struct buffer in; /* of a packet that has partly come out */
     uint64_t pulled, read;
-    midge_ms first_age;  /* when its first byte came out */
+    midge_ms first_age; /* when its first byte came out */
+    uint32_t first_moment;
     uint32_t first_routed; /* messages routed by then */
     struct down *downs, **downs_tail;
     struct answer *answers, **answers_tail;
-    uint8_t alias[64];   /* topic + 1 by alias, from the broker */
-    uint8_t alias_up[64];/* from the client */
+    uint8_t alias[64];    /* topic + 1 by alias, from the broker */
+    uint8_t alias_up[64]; /* from the client */
     uint32_t inflight;
     uint16_t window;
     uint16_t keepalive_s;
     uint16_t alias_maximum; /* that the client allows */
     uint32_t packet_maximum;
-    uint32_t largest_up;    /* that the broker allows */
+    uint32_t largest_up; /* that the broker allows */
     uint16_t receive_maximum, alias_up_maximum;
     struct ack acks[ACKS_MAX];
     uint32_t ack_from, ack_to;
 };
 
-/* ---- the world -------------------------------------------------------------------------------------------------- */
+/* ---- the world ----------------------------------------------------------------------------------------- */
 
 struct world {
     uint64_t seed;
     uint64_t step;
-    struct rng rng;    /* of this step */
-    struct rng dice;   /* of the broker's random hook */
+    struct rng rng;  /* of this step */
+    struct rng dice; /* of the broker's random hook */
     struct midge *broker;
     struct midge_limits limits;
     struct midge_hooks hooks;
@@ -373,9 +396,9 @@ struct world {
 
     /* what this world is like */
     uint32_t clients;
-    bool calm;         /* no faults: all that is under way comes to its end */
-    bool tight;        /* memory is short or fails: refusals need no other reason */
-    bool fails;        /* allocations fail in bursts */
+    bool calm;  /* no faults: all that is under way comes to its end */
+    bool tight; /* memory is short or fails: refusals need no other reason */
+    bool fails; /* allocations fail in bursts */
     uint32_t cut_rate, time_rate, evil_rate, clean_rate;
     uint32_t tempo;
 
@@ -386,7 +409,7 @@ struct world {
     struct session *sessions;
     struct session *by_slot[64];
     uint32_t incarnations;
-    struct conn *current;  /* being fed */
+    struct conn *current; /* being fed */
 
     char topics[TOPICS_MAX][400];
     uint16_t topic_len[TOPICS_MAX];
@@ -398,22 +421,24 @@ struct world {
 
     struct msg *retained[TOPICS_MAX];
     bool retained_unsure[TOPICS_MAX];
+    uint32_t was_unsure[TOPICS_MAX]; /* until so many messages were routed */
     struct owed *owed[GROUPS][FILTERS_MAX];
     uint64_t owed_any;
     uint32_t routed, numbers;
+    uint32_t moment; /* counts what makes entries */
 
     struct msg *call_wills[128]; /* published in the present call */
     uint32_t call_will_count;
     bool call_dropped;
     uint64_t refused_before;
     bool in_tick, tick_changes, leap, shutting_down;
-    struct conn *losing;   /* midge_lost is on its way */
+    struct conn *losing; /* midge_lost is on its way */
     midge_ms age_before;
-    uint32_t unaccepted0;  /* QoS 0 PUBLISHes that were not taken, since the counter was read */
+    uint32_t unaccepted0; /* QoS 0 PUBLISHes that were not taken, since the counter was read */
 
     /* memory */
     size_t used, blocks;
-    size_t moving; /* of a block that is being resized: it is there twice */
+    size_t moving;      /* of a block that is being resized: it is there twice */
     uint32_t fail_rate; /* of 1000 allocations */
     uint64_t fail_until;
     uint32_t failed_now; /* in the present call */
@@ -443,22 +468,22 @@ extern const struct midge_memory sim_memory;
 void model_event(void *user, const struct midge_event *event);
 bool model_allow(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic);
 void model_before(struct conn *current);
-void model_fed(struct conn *c);           /* its records up to c->fed are through */
-void model_after(void);                   /* a call of the core is over */
+void model_fed(struct conn *c); /* its records up to c->fed are through */
+void model_after(void);         /* a call of the core is over */
 void model_ticked(void);
 void model_output(struct conn *c, const struct packet *p);
 void model_drained(struct conn *c);
-void model_lost(struct conn *c);          /* before its memory goes */
+void model_lost(struct conn *c);                            /* before its memory goes */
 void model_handed(struct client *cl, const struct down *d); /* QoS 2 reaches the application */
-void model_check(void);                   /* now and then: all that costs more */
-void model_quiet(void);                   /* nothing is under way any more */
-void model_forget(void);                  /* the broker is gone */
+void model_check(void);                                     /* now and then: all that costs more */
+void model_quiet(void);                                     /* nothing is under way any more */
+void model_forget(void);                                    /* the broker is gone */
 midge_ms model_due(void);
 struct session *model_session(struct midge_slice id);
 int topic_index(const uint8_t *topic, uint32_t len);
 
 /* client.c */
-void client_act(struct client *cl);
+bool client_act(struct client *cl);
 void client_read(struct conn *c, uint64_t upto);
 void client_leave(struct client *cl);  /* forgets its connection */
 void client_forget(struct client *cl); /* forgets its session */

@@ -340,7 +340,9 @@ SPEC("MQTT-3.2.2-1", "V31-connack", "MQTT311-3.2.2-2", "MQTT311-3.2.2-4")
 static void connack_without_properties(void **state)
 {
     (void)state;
-    struct midge_connack p = { .version = 3, .session_present = true, .maximum_qos = 2 };
+    struct midge_connack p = {
+        .version = 3, .session_present = true, .maximum_qos = 2, .receive_maximum = 65535
+    };
     expect(&p, BYTES(0x20, 2, 0, 0));
     p.version = 4;
     expect(&p, BYTES(0x20, 2, 1, 0));

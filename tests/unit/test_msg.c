@@ -18,10 +18,11 @@ static void the_parts_are_copied_into_one_block(void **state)
     struct heap h;
     char topic[] = "a/b", props[] = "pp", payload[] = "hello";
     heap_open(&h);
-    for (int with_expiry = 0; with_expiry < 2; with_expiry++) {
+    for (int kind = 0; kind < 4; kind++) {
+        bool with_expiry = kind & 1, retain = kind & 2;
         struct midge_msg_parts p = parts(topic, props, payload);
         p.qos = 2;
-        p.retain = true;
+        p.retain = retain;
         p.origin = 77;
         p.has_expiry = with_expiry;
         struct midge_msg *m = midge_msg_new(&h.mem, &p);
@@ -31,11 +32,11 @@ static void the_parts_are_copied_into_one_block(void **state)
         assert_slice(midge_msg_payload(m), "hello");
         assert_int_equal(midge_msg_bytes(m), 10);
         assert_int_equal(m->qos, 2);
-        assert_true(m->retain);
-        assert_int_equal(m->origin, 77);
+        assert_int_equal(m->retain, retain);
+        assert_int_equal(midge_msg_origin(m), retain ? 77 : 0);
         assert_int_equal(h.blocks, 1);
         assert_int_equal(h.bytes, midge_msg_size(&p));
-        assert_int_equal(h.bytes, sizeof *m + 10 + (with_expiry ? 4 : 0));
+        assert_int_equal(h.bytes, sizeof *m + 10 + (with_expiry ? 4 : 0) + (retain ? 4 : 0));
         assert_int_equal(h.mem.by_tag[MIDGE_TAG_MSG], h.bytes);
         midge_msg_drop(&h.mem, m);
         topic[0] = 'a', props[0] = 'p', payload[0] = 'h';

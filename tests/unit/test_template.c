@@ -134,13 +134,13 @@ static void a_close_comes_after_the_last_bytes(void **state)
     (void)state;
     assert_true(template_opened(&port, 0, 0));
     wires[0].room = 0;
-    SEND(0, "\x10\x0d\0\4MQTT\7\2\0\0\0\1a"); /* a version that nobody speaks */
+    SEND(0, "\x10\x0c\0\4MQTT\4\0\0\0\0\0"); /* a session to keep, and no name for it */
     template_run(&port);
     assert_false(wires[0].closed);
     wires[0].room = 100;
     template_writable(&port, 0);
     template_run(&port);
-    EXPECT(0, "\x20\x02\0\1");
+    EXPECT(0, "\x20\x02\0\2");
     assert_true(wires[0].closed);
 }
 
@@ -177,14 +177,12 @@ static void who_does_not_read_is_not_read(void **state)
     for (int i = 0; i < 1000; i++)
         SEND(0, "\xC0\0");
     assert_false(wires[0].reading);
-    while (wires[0].n == 0 || !wires[0].reading) {
-        wires[0].room = wires[0].n = 0;
-        wires[0].room = sizeof wires[0].sent;
+    while (!wires[0].reading) {
+        wires[0] = (struct wire){ .room = sizeof wires[0].sent };
         template_writable(&port, 0);
         template_run(&port);
         assert_true(wires[0].n > 0);
     }
-    assert_true(wires[0].reading);
 }
 
 int main(void)
