@@ -55,6 +55,7 @@ enum midge_reason midge_subscribe(struct midge *m, struct midge_session *s, cons
         sub = midge_subtree_add(&m->subs, s, &f);
     if (!sub)
         return MIDGE_RC_QUOTA_EXCEEDED;
+    const struct midge_sub old = *sub;
     uint8_t granted = want->qos < midge_max_qos(m) ? want->qos : midge_max_qos(m); /* [MQTT-3.2.2-10] */
     sub->qos = granted & 3u; /* an old one is replaced as it stands: no message slips through [MQTT-3.8.4-3] */
     sub->no_local = want->no_local;
@@ -64,6 +65,8 @@ enum midge_reason midge_subscribe(struct midge *m, struct midge_session *s, cons
     if (wants_retained(want, &f, is_new) && midge_replay_start(m, sub, want->filter) != MIDGE_OK) {
         if (is_new)
             midge_subtree_remove(&m->subs, sub);
+        else
+            *sub = old; /* what is refused changes nothing */
         return MIDGE_RC_QUOTA_EXCEEDED;
     }
     tell(m, s, MIDGE_EV_SUBSCRIBED, want->filter, granted);
@@ -138,24 +141,29 @@ static bool has_unlawful_v3(const struct midge_conn *c, enum midge_packet type, 
     return false;
 }
 
-/* The answer is the last packet in the control bytes; the text of what failed is put into it afterwards, if there is
- * room [MQTT-3.9.2-1] [MQTT-3.11.2-1]. */
-static void add_text(struct midge_conn *c, struct suback_out *out, enum midge_reason why)
+static uint32_t answer_size(const struct midge_conn *c, const struct suback_out *out)
 {
     struct midge_wr w;
     midge_wr_init(&w, NULL, 0, 0);
     encode_head(&w, c, out);
-    uint32_t plain = w.total;
+    return w.total;
+}
+
+/* The answer is the last packet in the control bytes; the text of what failed is put into it afterwards, if there is
+ * room [MQTT-3.9.2-1] [MQTT-3.11.2-1]. */
+static void add_text(struct midge_conn *c, struct suback_out *out, enum midge_reason why)
+{
+    uint32_t plain = answer_size(c, out);
     out->text = midge_slice_str(midge_reason_text((uint8_t)why));
-    midge_wr_init(&w, NULL, 0, 0);
-    encode_head(&w, c, out);
-    if (w.total > c->maximum_packet || !midge_conn_reserve(c, w.total - plain))
+    uint32_t longer = answer_size(c, out);
+    if (longer > c->maximum_packet || !midge_conn_reserve(c, longer - plain))
         return;
     uint8_t *start = c->control->bytes + c->control->len - plain;
     uint8_t *codes = start + plain - out->count;
-    c->control->len += w.total - plain;
-    memmove(start + w.total - out->count, codes, out->count);
-    midge_wr_init(&w, start, w.total - out->count, 0);
+    c->control->len += longer - plain;
+    memmove(start + longer - out->count, codes, out->count);
+    struct midge_wr w;
+    midge_wr_init(&w, start, longer - out->count, 0);
     encode_head(&w, c, out);
 }
 
@@ -173,7 +181,6 @@ static enum midge_reason each(struct midge_conn *c, enum midge_packet type, stru
     bool codes = type == PK_SUBSCRIBE || midge_served_v5(c);
     enum midge_packet reply = type == PK_SUBSCRIBE ? PK_SUBACK : PK_UNSUBACK;
     struct suback_out out = { .type = reply, .pid = pk.pid, .count = codes ? pk.filters : 0 };
-    uint32_t before = c->control ? c->control->len : 0;
     if (!midge_conn_send(c, encode_head, &out))
         return MIDGE_RC_PACKET_TOO_LARGE;
     if (c->state != CONN_UP)
@@ -184,7 +191,7 @@ static enum midge_reason each(struct midge_conn *c, enum midge_packet type, stru
     for (uint32_t i = 0; midge_next_filter(&pk, type, c->version, &want); i++) {
         rc = one(c, type, &pk, &want);
         if (rc >= MIDGE_RC_UNSPECIFIED && c->version == MIDGE_V31) {
-            c->control->len = before;
+            c->control->len -= answer_size(c, &out);
             return rc; /* 3.1 has no code that says no [V31-suback] */
         }
         if (rc >= MIDGE_RC_UNSPECIFIED && why == MIDGE_RC_SUCCESS)

@@ -95,11 +95,12 @@ void midge_replay_stop(struct midge *m, struct midge_session *s, struct midge_sl
 enum midge_err midge_replay_start(struct midge *m, struct midge_sub *sub, struct midge_slice filter)
 {
     struct midge_session *s = sub->session;
-    midge_replay_stop(m, s, filter); /* subscribed again: it starts anew */
     struct midge_filter f;
     if (midge_filter_parse(filter, false, UINT16_MAX, &f) != MIDGE_RC_SUCCESS ||
-        !midge_retain_next(&m->retain, &f, NULL))
-        return MIDGE_OK; /* nothing is retained there */
+        !midge_retain_next(&m->retain, &f, NULL)) {
+        midge_replay_stop(m, s, filter); /* what an earlier one still had is no longer retained */
+        return MIDGE_OK;
+    }
     struct midge_outbox *ob = midge_session_outbox(&m->sessions, s);
     struct midge_replay *r =
         ob ? midge_mem_zalloc(&m->mem, replay_size((uint16_t)filter.len), MIDGE_TAG_RETAIN) : NULL;
@@ -111,6 +112,7 @@ enum midge_err midge_replay_start(struct midge *m, struct midge_sub *sub, struct
     r->no_local = sub->no_local;
     r->filter_len = (uint16_t)filter.len;
     memcpy(r->filter, filter.data, filter.len);
+    midge_replay_stop(m, s, filter); /* subscribed again: it starts anew, now that it can */
     struct midge_replay **at = &ob->replays;
     while (*at)
         at = &(*at)->next;
