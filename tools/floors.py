@@ -91,7 +91,7 @@ def check_include(path, number, quote, name, say):
     target = resolve(path, name)
     if target is None:
         # A port may well quote its platform's headers.
-        if quote == '"' and not path.startswith("ports/"):
+        if quote == '"' and not path.startswith(("ports/", "examples/esp-idf/")):
             say(path, number, f'"{name}" is not in this tree: name it from {", ".join(INCLUDE_PATH[:2])} or the '
                               "own folder")
         elif path.startswith("src/") and name not in CORE_HEADERS:

@@ -143,7 +143,6 @@ static void start_broker(void)
 {
     if (!midge_arena_memory(arena_start, (size_t)(arena_end - arena_start), &memory))
         fail("no memory is left for the broker");
-    memory.size = midge_arena_largest(&memory); /* so that the reserve is kept out of it */
     const struct midge_config config = { .memory = &memory, .limits = &limits, .hooks = &hooks };
     struct midge *broker = midge_new(&config, sys_now());
     if (!broker || midge_lwip_start(&port, broker, MQTT_PORT) != ERR_OK)

@@ -76,7 +76,7 @@ struct midge_message {
 };
 
 enum midge_event_kind {
-    MIDGE_EV_CONNECTED,       /* CONNACK 0 comes next; flag `session_present`. DISCONNECTED follows once, whatever happens */
+    MIDGE_EV_CONNECTED,       /* CONNACK 0 comes next; flag `session_present`. DISCONNECTED follows, once */
     MIDGE_EV_DISCONNECTED,    /* who is gone, reason why; flag `by_client` */
     MIDGE_EV_REFUSED,         /* CONNECT refused with reason; who as far as known */
     MIDGE_EV_SESSION_ENDED,   /* its state is discarded; reason: 0 expired or clean, 0x97 put out for room */

@@ -157,9 +157,12 @@ bool midge_arena_memory(void *block, size_t size, struct midge_memory *out)
     a->granules = (size_t)(end - a->first) / GRANULE;
     a->low = 0;
     memset(a->map, 0, words * sizeof(word));
-    *out = (struct midge_memory){
-        .user = a, .alloc = arena_alloc, .free = arena_free, .resize = arena_resize, .cost = arena_cost
-    };
+    *out = (struct midge_memory){ .user = a,
+                                  .alloc = arena_alloc,
+                                  .free = arena_free,
+                                  .resize = arena_resize,
+                                  .cost = arena_cost,
+                                  .size = a->granules * GRANULE };
     return true;
 }
 

@@ -130,7 +130,7 @@ bool midge_map_insert(struct midge_map *m, struct midge_map_node *node, uint32_t
 {
     if (!m->table)
         rehash(m, BUCKETS_MIN);
-    else if (m->count > m->mask && m->mask < UINT32_MAX / 2)
+    else if (m->count / 2 > m->mask && m->mask < UINT32_MAX / 2) /* chains of two: half the table */
         rehash(m, 2 * (m->mask + 1));
     if (!m->table)
         return false;

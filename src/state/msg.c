@@ -70,7 +70,7 @@ struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t siz
                                   const struct midge_msg_parts *p,
                                   uint32_t (*pack)(struct midge_slice props, uint8_t *out))
 {
-    _Static_assert(MIDGE_MSG_HEADROOM >= sizeof(struct midge_msg) + 2 * NUMBER,
+    _Static_assert(MIDGE_MSG_HEADROOM >= sizeof(struct midge_msg) + (size_t)2 * NUMBER,
                    "the head goes into the headroom");
     struct midge_msg *m = block;
     uint8_t *at = begin(m, p);

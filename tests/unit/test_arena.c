@@ -16,6 +16,7 @@ static struct midge_memory arena_in(uint8_t *block, size_t size)
 {
     struct midge_memory a;
     assert_true(midge_arena_memory(block, size, &a));
+    assert_int_equal(a.size, midge_arena_largest(&a)); /* what limits.memory_bytes counts up to */
     return a;
 }
 
