@@ -13,10 +13,10 @@
 
 #define MIDGE_PLAN_UP(n) (((n) + 7) / 8 * 8)
 
-/* A hash table's: the next power of two, of pointers. */
+/* A hash table's: pointers, a power of two of them, at least half as many as there are nodes. */
 #define MIDGE_PLAN_TABLE(n)                                                                                  \
-    (4 * ((n) <= 8 ? 8 : (n) <= 16 ? 16 : (n) <= 32 ? 32 : (n) <= 64 ? 64 : (n) <= 128 ? 128 :               \
-          (n) <= 256 ? 256 : (n) <= 512 ? 512 : (n) <= 1024 ? 1024 : 2 * (n)))
+    (4 * ((n) <= 16 ? 8 : (n) <= 32 ? 16 : (n) <= 64 ? 32 : (n) <= 128 ? 64 : (n) <= 256 ? 128 :             \
+          (n) <= 512 ? 256 : (n) <= 1024 ? 512 : (n) <= 2048 ? 1024 : (n)))
 
 #define MIDGE_PLAN_START 376   /* the broker and the root of its subscriptions */
 #define MIDGE_PLAN_CONN 112    /* a connection */

@@ -120,8 +120,8 @@ static void the_table_follows_the_count(void **state)
     midge_map_init(&m, &h.mem, MIDGE_TAG_SUB, (uint32_t[]){ 1, 2 });
     for (size_t i = 0; i < ITEMS; i++)
         toggle(&m, &items[i]);
-    assert_true(m.mask + 1 >= ITEMS && m.mask + 1 <= 2 * ITEMS);
-    assert_true(longest_chain(&m) <= 10);
+    assert_true(m.mask + 1 >= ITEMS / 2 && m.mask + 1 <= ITEMS);
+    assert_true(longest_chain(&m) <= 14);
     assert_int_equal(h.mem.by_tag[MIDGE_TAG_SUB], (m.mask + 1) * sizeof(void *));
     for (size_t i = 0; i < ITEMS - 1; i++)
         toggle(&m, &items[i]);
@@ -173,7 +173,7 @@ static void names_and_parents_both_spread(void **state)
             }
             toggle(&m, &items[i]);
         }
-        assert_true(longest_chain(&m) <= 10);
+        assert_true(longest_chain(&m) <= 14);
         empty(&m);
     }
     heap_close(&h);
