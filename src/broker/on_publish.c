@@ -95,7 +95,8 @@ static enum midge_reason accept(struct midge_conn *c, const struct midge_publish
     struct midge *m = c->m;
     if (reserved(pk->topic) || !midge_allowed(m, c->session, MIDGE_ACCESS_PUBLISH, pk->topic))
         return MIDGE_RC_NOT_AUTHORIZED; /* [U5-3.3.4-0x87] */
-    if (!midge_mem_would_fit(&m->mem, 0)) {
+    bool makes_room = pk->retain && !pk->payload.len; /* may use the reserve: midge_msg_new */
+    if (!makes_room && !midge_mem_would_fit(&m->mem, 0)) {
         midge_quota_refused(m);
         return MIDGE_RC_QUOTA_EXCEEDED;
     }

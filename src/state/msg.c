@@ -55,9 +55,12 @@ static uint8_t *begin(struct midge_msg *m, const struct midge_msg_parts *p)
 
 struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_parts *p)
 {
-    struct midge_msg *m = midge_mem_alloc(mem, midge_msg_size(p), MIDGE_TAG_MSG);
+    /* A message that clears a retained one makes room: the reserve is open to it, as to control packets. */
+    enum midge_tag tag = p->retain && !p->payload.len ? MIDGE_TAG_CONTROL : MIDGE_TAG_MSG;
+    struct midge_msg *m = midge_mem_alloc(mem, midge_msg_size(p), tag);
     if (!m)
         return NULL;
+    midge_mem_retag(mem, midge_msg_size(p), tag, MIDGE_TAG_MSG);
     uint8_t *at = begin(m, p);
     at = copy(at, p->topic);
     at = copy(at, p->props);

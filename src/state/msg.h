@@ -34,7 +34,7 @@ size_t midge_msg_size(const struct midge_msg_parts *p);
 
 /* One reference, tag MIDGE_TAG_MSG; copies all. props: as midge_props_forward writes them; NULL data with a length
  * leaves that space for the caller to fill through midge_msg_props_space before anyone else sees the message. The same
- * for the payload is not offered. NULL: no memory. */
+ * for the payload is not offered. NULL: no memory. One that clears a retained message may use the reserve. */
 struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_parts *p);
 
 /* A block whose first MIDGE_MSG_HEADROOM bytes are free and which holds topic, props and payload behind them, in this

@@ -3,7 +3,7 @@
 
 #include "state/msg.h"
 
-_Static_assert(sizeof(void *) != 4 || sizeof(struct midge_msg) == 24, "the header's promise");
+_Static_assert(sizeof(void *) != 4 || sizeof(struct midge_msg) == 20, "the header's promise");
 
 static struct midge_msg_parts parts(const char *topic, const char *props, const char *payload)
 {

@@ -37,7 +37,7 @@ typedef int (*mosq_connect_cb_t)(const char *client_id, const char *username, co
 struct mosq_broker_config {
     const char *host;              /* address or name to listen on; NULL = every address, IPv4 and IPv6 */
     int port;                      /* 0 = one the system chooses: see the log */
-    esp_tls_cfg_server_t *tls_cfg; /* NULL = plain TCP; others are refused, as Midge has no TLS yet */
+    esp_tls_cfg_server_t *tls_cfg; /* NULL = plain TCP. On Linux others are refused until the daemon has TLS */
     /* As mosq_message_cb_t; may be NULL. */
     void (*handle_message_cb)(char *client, char *topic, char *data, int len, int qos, int retain);
     mosq_connect_cb_t handle_connect_cb; /* NULL = everybody is welcome */
