@@ -103,17 +103,18 @@ static uint64_t count(const uint8_t *keep, uint64_t steps)
     return n;
 }
 
-static void shrink(uint64_t seed, uint64_t steps, const char *kind, unsigned seconds)
+static void shrink(uint64_t seed, uint64_t all_steps, const char *kind, unsigned seconds)
 {
-    const time_t end = time(NULL) + seconds;
+    const time_t end = time(NULL) + (time_t)seconds;
+    size_t steps = (size_t)all_steps; /* a byte each: what does not fit into memory is not shrunk */
     uint8_t *keep = malloc(steps + 1), *without = malloc(steps + 1);
     if (!keep || !without)
         abort();
     memset(keep, 1, steps + 1);
-    for (uint64_t piece = (steps + 1) / 2; piece; piece /= 2) {
-        for (uint64_t from = 1; from <= steps && time(NULL) < end; from += piece) {
+    for (size_t piece = (steps + 1) / 2; piece; piece /= 2) {
+        for (size_t from = 1; from <= steps && time(NULL) < end; from += piece) {
             memcpy(without, keep, steps + 1);
-            const uint64_t to = from + piece < steps + 1 ? from + piece : steps + 1;
+            const size_t to = from + piece < steps + 1 ? from + piece : steps + 1;
             if (!memchr(keep + from, 1, to - from))
                 continue;
             memset(without + from, 0, to - from);
@@ -121,7 +122,7 @@ static void shrink(uint64_t seed, uint64_t steps, const char *kind, unsigned sec
                 continue;
             memcpy(keep, without, steps + 1);
             if (report->step < steps)
-                steps = report->step;
+                steps = (size_t)report->step;
         }
     }
     printf("shrunk to %llu steps:\n", (unsigned long long)count(keep, steps));
