@@ -326,35 +326,35 @@ static void let_go(struct midge_conn *c)
     c->paused = c->choked = false;
 }
 
-static void end(struct midge_conn *c, uint8_t reason, bool last_word)
+/* Nothing more is read; the session goes its way. */
+static void part(struct midge_conn *c, uint8_t reason, enum midge_conn_state state)
 {
-    if (c->state >= CONN_ENDING)
-        return;
-    bool was_up = c->state == CONN_UP;
     c->m->ending_count++;
     c->reason = reason;
-    c->state = last_word ? CONN_ENDING : CONN_DEAD;
+    c->state = (uint8_t)state;
     leave_session(c);
     let_go(c);
-    if (c->state == CONN_ENDING && was_up && midge_served_v5(c) && reason >= MIDGE_RC_UNSPECIFIED) {
-        struct midge_control_out d = { .reason = reason };
-        midge_conn_send_text(c, encode_disconnect, &d, &d.reason_string, reason);
-    }
     arm(c, c->m->limits->linger_ms);
     midge_conn_mark_ready(c);
 }
 
 void midge_conn_end(struct midge_conn *c, uint8_t reason)
 {
-    end(c, reason, true);
+    if (c->state >= CONN_ENDING)
+        return;
+    bool told = c->state == CONN_UP && midge_served_v5(c) && reason >= MIDGE_RC_UNSPECIFIED;
+    part(c, reason, CONN_ENDING);
+    if (told && c->state == CONN_ENDING) { /* not when a packet that is partly out cannot be finished */
+        struct midge_control_out d = { .reason = reason };
+        midge_conn_send_text(c, encode_disconnect, &d, &d.reason_string, reason);
+    }
 }
 
 void midge_conn_abort(struct midge_conn *c, uint8_t reason)
 {
-    if (c->state == CONN_ENDING)
-        c->state = CONN_DEAD;
-    else
-        end(c, reason, false);
+    if (c->state < CONN_ENDING)
+        part(c, reason, CONN_DEAD);
+    c->state = CONN_DEAD;
 }
 
 /* ---- the connection's timer: hello, keep alive, linger ------------------------------------------------ */

@@ -361,14 +361,15 @@ void midge_local_close(struct midge_local *l, midge_ms now)
 
 static void run_op(struct midge *m, struct midge_op *op)
 {
-    if (op->local && op->local->closing)
+    struct midge_local *l = op->local; /* NULL: the host publishes */
+    if (l && l->closing)
         return;
     if (op->kind == OP_PUBLISH)
-        (void)route(m, op->local, op->msg); /* refused: counted in publish_refused */
-    else if (op->kind == OP_SUBSCRIBE)
-        (void)subscribe(op->local, &op->sub);
-    else
-        (void)unsubscribe(op->local, op->sub.filter);
+        (void)route(m, l, op->msg); /* refused: counted in publish_refused */
+    else if (l && op->kind == OP_SUBSCRIBE)
+        (void)subscribe(l, &op->sub);
+    else if (l)
+        (void)unsubscribe(l, op->sub.filter);
 }
 
 /* Those that were asked for up to now; what they ask for in turn waits for the next call or tick. */

@@ -10,11 +10,12 @@ enum type { NONE, BYTE, U16, U32, VARINT, BINARY, STRING, PAIR };
 #define TYPE 0x0F
 #define NONZERO 0x10 /* the value 0 is refused */
 #define FORWARD 0x20 /* travels with a message */
+#define ALL_ONES 0xFF
 
 struct rule {
     uint16_t where; /* MIDGE_IN of the packets that may carry it */
     uint8_t kind;   /* type and flags */
-    int8_t absent;  /* the number that an absent one stands for; -1: 65535 */
+    uint8_t absent; /* the number that an absent one stands for; ALL_ONES: 65535 */
 };
 
 #define IN(type) MIDGE_IN(PK_##type)
@@ -45,7 +46,7 @@ static const struct rule rules[] = {
     [PROP_RESPONSE_INFO] = { IN(CONNACK), STRING, 0 },
     [PROP_SERVER_REFERENCE] = { IN(CONNACK) | IN(DISCONNECT), STRING, 0 },
     [PROP_REASON_STRING] = { IN_ANSWER, STRING, 0 },
-    [PROP_RECEIVE_MAXIMUM] = { IN_HELLO, U16 | NONZERO, -1 },
+    [PROP_RECEIVE_MAXIMUM] = { IN_HELLO, U16 | NONZERO, ALL_ONES },
     [PROP_TOPIC_ALIAS_MAXIMUM] = { IN_HELLO, U16, 0 },
     [PROP_TOPIC_ALIAS] = { IN(PUBLISH), U16 | NONZERO, 0 },
     [PROP_MAXIMUM_QOS] = { IN(CONNACK), BYTE, 2 },
@@ -179,8 +180,8 @@ static bool find(const struct midge_props *p, enum midge_prop_id id, struct midg
 
 static uint32_t absent_number(enum midge_prop_id id)
 {
-    int absent = rules[id].absent;
-    return absent < 0 ? UINT16_MAX : (uint32_t)absent;
+    uint8_t absent = rules[id].absent;
+    return absent == ALL_ONES ? UINT16_MAX : absent;
 }
 
 uint32_t midge_props_number(const struct midge_props *p, enum midge_prop_id id)
