@@ -51,6 +51,8 @@ void midge_enter(struct midge *m, midge_ms now)
 
 void midge_leave(struct midge *m)
 {
+    while (m->busy == 1 && m->any_broken)
+        midge_end_broken(m);
     if (MIDGE_MAX_QOS && m->busy == 1 && m->any_doomed)
         midge_end_doomed(m);
     if (MIDGE_LOCAL && m->busy == 1 && m->ops)

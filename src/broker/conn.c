@@ -145,7 +145,7 @@ static uint32_t step(struct midge_conn *c, struct midge_slice in)
 
 void midge_conn_take(struct midge_conn *c, struct midge_slice in)
 {
-    while (in.len && c->state < CONN_ENDING) {
+    while (in.len && c->state < CONN_ENDING && !c->broken) {
         if (MIDGE_LOGIN_LATER && midge_login_waits(c)) {
             if (!midge_login_hold(c, in))
                 midge_conn_end(c, MIDGE_RC_QUOTA_EXCEEDED);
@@ -211,7 +211,7 @@ bool midge_conn_send(struct midge_conn *c, midge_encoder encode, const void *arg
     if (n > c->maximum_packet)
         return false;
     if (!midge_conn_reserve(c, n)) {
-        midge_conn_abort(c, MIDGE_RC_QUOTA_EXCEEDED);
+        midge_conn_break(c, MIDGE_RC_QUOTA_EXCEEDED);
         return true;
     }
     midge_wr_init(&w, c->control->bytes + c->control->len, n, 0);
@@ -355,6 +355,28 @@ void midge_conn_abort(struct midge_conn *c, uint8_t reason)
     if (c->state < CONN_ENDING)
         part(c, reason, CONN_DEAD);
     c->state = CONN_DEAD;
+}
+
+void midge_conn_break(struct midge_conn *c, uint8_t reason)
+{
+    if (c->state >= CONN_ENDING) {
+        c->state = CONN_DEAD;
+        return;
+    }
+    c->reason = reason;
+    c->broken = c->m->any_broken = true;
+}
+
+void midge_end_broken(struct midge *m)
+{
+    m->any_broken = false;
+    for (struct midge_link *l = m->conns; l; l = l->next) {
+        struct midge_conn *c = MIDGE_CONTAINER(struct midge_conn, all, l);
+        if (!c->broken)
+            continue;
+        c->broken = false;
+        midge_conn_abort(c, c->reason);
+    }
 }
 
 /* ---- the connection's timer: hello, keep alive, linger ------------------------------------------------ */

@@ -57,5 +57,5 @@ void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bo
     if (midge_served_v5(c))
         announce(c, pk, &out);
     if (!midge_conn_send(c, encode_connack, &out))
-        midge_conn_abort(c, MIDGE_RC_PACKET_TOO_LARGE);
+        midge_conn_break(c, MIDGE_RC_PACKET_TOO_LARGE);
 }

@@ -64,11 +64,8 @@ void midge_resend_pubrels(struct midge_conn *c)
 {
     const struct midge_outbox *ob = c->session->outbox;
     for (const struct midge_entry *e = ob ? ob->unacked.head : NULL; e; e = e->next) {
-        if (!e->released)
-            continue;
-        midge_send_ack(c, PK_PUBREL, e->pid, MIDGE_RC_SUCCESS);
-        if (c->state != CONN_UP)
-            return; /* no memory for four bytes; the session may be gone with the connection */
+        if (e->released)
+            midge_send_ack(c, PK_PUBREL, e->pid, MIDGE_RC_SUCCESS);
     }
 }
 
@@ -308,8 +305,10 @@ static uint32_t put_control(struct midge_conn *c, uint8_t *out, uint32_t room)
 /* False: there is nothing. At the broker's end, when all that could go is out, the last word is. */
 static bool next_publish(struct midge_conn *c)
 {
-    if (c->state != CONN_UP || begin(c))
-        return c->state == CONN_UP;
+    if (c->state != CONN_UP)
+        return false;
+    if (begin(c))
+        return true;
     if (c->m->shutting_down)
         midge_conn_end(c, MIDGE_RC_SERVER_SHUTTING_DOWN);
     return c->control != NULL;

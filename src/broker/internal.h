@@ -83,6 +83,7 @@ struct midge_conn {
     bool choked : 1;                    /* it does not read its answers: nor do we read it */
     bool by_client : 1;                 /* ended by DISCONNECT */
     bool bridge : 1;                    /* CONNECT had the bridge bit */
+    bool broken : 1;                    /* cannot be answered: ends, without a last word, when the call is over */
     bool published : 1;                 /* a PUBLISH came since the last look at memory pressure */
 };
 
@@ -128,6 +129,7 @@ struct midge {
     bool low_memory;              /* MIDGE_EV_LOW_MEMORY was told */
     bool shutting_down;
     bool local_due;               /* a local client has something to be handed */
+    bool any_broken;              /* some connection's `broken` is set */
     bool any_doomed;              /* some session's `doomed` is set */
     bool any_closing;             /* some local client was closed from inside a hook */
     uint64_t bytes_received, bytes_sent, publish_received, publish_sent, publish_refused;
@@ -166,6 +168,9 @@ static inline bool midge_served_v5(const struct midge_conn *c)
 void midge_conn_end(struct midge_conn *c, uint8_t reason);
 /* The same without a last word: nothing more goes out. */
 void midge_conn_abort(struct midge_conn *c, uint8_t reason);
+/* The same, when the present call is over: whoever answers need not ask whether the connection is still there. */
+void midge_conn_break(struct midge_conn *c, uint8_t reason);
+void midge_end_broken(struct midge *m);
 void midge_conn_mark_ready(struct midge_conn *c);
 void midge_conn_who(const struct midge_conn *c, struct midge_who *who);
 void midge_conn_tell(struct midge_conn *c, enum midge_event_kind kind, uint8_t reason);
@@ -175,7 +180,7 @@ void midge_conn_timer(struct midge *m, struct midge_timer *t);
 
 typedef void (*midge_encoder)(struct midge_wr *w, const struct midge_conn *c, const void *arg);
 /* Appends a packet to the control bytes. False: larger than the client takes [MQTT-3.1.2-24], nothing was appended.
- * Without memory even in the reserve the connection is aborted. */
+ * Without memory even in the reserve the connection ends when the call is over. */
 bool midge_conn_send(struct midge_conn *c, midge_encoder encode, const void *arg);
 /* Makes sure that n more bytes fit into the control bytes. */
 bool midge_conn_reserve(struct midge_conn *c, uint32_t n);

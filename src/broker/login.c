@@ -79,7 +79,7 @@ static void send_auth(struct midge_conn *c, uint8_t reason, struct midge_slice d
                                      .auth_method = midge_names_method(c->names), /* [MQTT-4.12.0-5] */
                                      .auth_data = data };
     if (!midge_conn_send(c, encode_auth, &out))
-        midge_conn_abort(c, MIDGE_RC_PACKET_TOO_LARGE);
+        midge_conn_break(c, MIDGE_RC_PACKET_TOO_LARGE);
 }
 
 /* ---- the answer --------------------------------------------------------------------------------------- */

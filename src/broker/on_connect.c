@@ -140,10 +140,9 @@ static void up(struct midge_conn *c, const struct midge_connect *pk, bool presen
     midge_tell(m, c->session, &ev); /* before CONNACK: without memory for it, DISCONNECTED follows */
     /* the first packet, the only one [MQTT-3.2.0-1] [MQTT-3.2.0-2] */
     midge_send_connack(c, pk, present, auth_data);
-    if (MIDGE_MAX_QOS == 2 && c->state == CONN_UP)
+    if (MIDGE_MAX_QOS == 2)
         midge_resend_pubrels(c);
-    if (c->state == CONN_UP)
-        midge_session_mark_ready(m, c->session);
+    midge_session_mark_ready(m, c->session);
 }
 
 static enum midge_reason establish(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice client_id,

@@ -183,7 +183,7 @@ static enum midge_reason each(struct midge_conn *c, enum midge_packet type, stru
     struct suback_out out = { .type = reply, .pid = pk.pid, .count = codes ? pk.filters : 0 };
     if (!midge_conn_send(c, encode_head, &out))
         return MIDGE_RC_PACKET_TOO_LARGE;
-    if (c->state != CONN_UP)
+    if (c->broken)
         return MIDGE_RC_SUCCESS; /* there was no room even for the answer */
 
     enum midge_reason why = MIDGE_RC_SUCCESS;
