@@ -39,8 +39,8 @@ PLANTS = {
     ),
     "use-after-takeover": (
         "a connection that was taken over still has its session",
-        [("src/broker/conn.c", "    c->state = last_word ? CONN_ENDING : CONN_DEAD;",
-          "    c->state = reason == MIDGE_RC_SESSION_TAKEN_OVER ? CONN_UP : last_word ? CONN_ENDING : CONN_DEAD;"),
+        [("src/broker/conn.c", "    c->state = (uint8_t)state;",
+          "    c->state = reason == MIDGE_RC_SESSION_TAKEN_OVER ? CONN_UP : (uint8_t)state;"),
          ("src/broker/conn.c", "    c->session = NULL;\n    midge_session_leave(c->m, s);",
           "    c->session = c->reason == MIDGE_RC_SESSION_TAKEN_OVER ? s : NULL;\n    midge_session_leave(c->m, s);")],
     ),
