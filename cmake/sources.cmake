@@ -67,6 +67,14 @@ set(MIDGE_CLIENT_SOURCES
     src/client/pull.c
 )
 
+# Layers that need no library. TLS is apart: CMakeLists.txt.
+set(MIDGE_NET_SOURCES
+    net/layer.c
+    net/sha1.c
+    net/ws.c
+    net/ws_upgrade.c
+)
+
 set(MIDGE_POSIX_SOURCES
     ports/posix/listen.c
     ports/posix/log.c

@@ -36,8 +36,8 @@ struct midge_loop_config {
     uint32_t stop_ms;                  /* longest time that a stop goes on sending; 0 = 2000 */
     uint32_t posts;                    /* calls from other threads that may wait; 0 = 1024 */
     size_t post_bytes;                 /* and what they may hold in all; 0 = 1 MB */
-    const struct midge_tls_provider *tls; /* &midge_tls_openssl, see midge_tls.h; NULL = TLS is not served */
-    uint32_t greetings;                /* connections not yet through TLS, WebSocket's upgrade or PROXY; 0 = 1024 */
+    const struct midge_tls_provider *tls; /* &midge_tls_openssl, see midge_tls.h; NULL = no TLS */
+    uint32_t greetings;                /* connections not yet through TLS, upgrade or PROXY; 0 = 1024 */
     uint32_t greeting_ms;              /* the time they have for it; 0 = 10000 */
     /* What the loop itself has to tell: listeners, connections made and refused. NULL = nobody listens. */
     void (*say)(void *user, enum midge_log_level level, const char *text);
@@ -104,8 +104,8 @@ struct midge_listen {
     uint32_t connections;       /* of this listener at once; 0 = as many as the limits allow */
     bool proxy;                 /* each connection begins with a PROXY header, v1 or v2: who it really is */
     const char *ws_path;        /* path of the upgrade request; NULL = any */
-    const char *const *ws_origins; /* Origin headers let in, "https://example.org"; NULL = any, or none at all */
-    size_t ws_origin_count;
+    const char *const *ws_origins; /* web pages let in, "https://example.org"; NULL = all. Whoever sends no */
+    size_t ws_origin_count;        /* Origin header is no browser, and let in */
     uint32_t ws_header_bytes;   /* longest upgrade request; 0 = 4096 */
     struct midge_tls_options tls;
     void *user;                 /* see midge_peer_listener_user */
