@@ -34,13 +34,13 @@ struct ws {
     const struct midge_memory *memory;
     struct midge_upgrade *upgrade; /* until its answer is out */
     struct control *control;
-    uint32_t left;                 /* of the payload of the frame that comes in */
-    uint16_t close_code;           /* what our close frame says */
+    uint32_t left;       /* of the payload of the frame that comes in */
+    uint16_t close_code; /* what our close frame says */
     uint8_t head_len, head_need;
     uint8_t out_at, out_len;
-    bool in_message;               /* a message was begun and goes on in the next data frame */
-    uint8_t head[14];              /* its last four are the mask, the next byte's first */
-    uint8_t out[6];                /* a frame that a small room had no place for */
+    bool in_message;  /* a message was begun and goes on in the next data frame */
+    uint8_t head[14]; /* its last four are the mask, the next byte's first */
+    uint8_t out[6];   /* a frame that a small room had no place for */
 };
 
 /* ---- in ------------------------------------------------------------------------------------------------ */
@@ -254,7 +254,7 @@ static void feed(struct midge_layer *l, uint8_t *bytes, size_t n)
 {
     struct ws *ws = (struct ws *)(void *)l;
     while (n && !l->chain->ended) {
-        size_t took = !l->greeted                      ? take_upgrade(ws, bytes, n)
+        size_t took = !l->greeted                    ? take_upgrade(ws, bytes, n)
                       : ws->head_len < ws->head_need ? take_head(ws, bytes, n)
                                                      : take_payload(ws, bytes, n);
         bytes += took;

@@ -161,9 +161,12 @@ static const struct {
     const char *name;
     enum refusal (*take)(struct midge_upgrade *u, struct midge_slice value);
 } headers[] = {
-    { "upgrade", take_upgrade },         { "connection", take_connection },
-    { "sec-websocket-key", take_key },   { "sec-websocket-version", take_version },
-    { "sec-websocket-protocol", take_protocol }, { "origin", take_origin },
+    { "upgrade", take_upgrade },
+    { "connection", take_connection },
+    { "sec-websocket-key", take_key },
+    { "sec-websocket-version", take_version },
+    { "sec-websocket-protocol", take_protocol },
+    { "origin", take_origin },
 };
 
 static enum refusal read_header(struct midge_upgrade *u, struct midge_slice line)

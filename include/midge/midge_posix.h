@@ -79,7 +79,7 @@ enum midge_transport {
     MIDGE_TRANSPORT_TLS,
     MIDGE_TRANSPORT_WS,  /* WebSocket */
     MIDGE_TRANSPORT_WSS, /* WebSocket in TLS */
-    MIDGE_TRANSPORT_ANY  /* told apart by the first bytes; TLS and what is in it only if `tls` has a certificate or psk */
+    MIDGE_TRANSPORT_ANY  /* told apart by the first byte; TLS and what is in it if `tls` has a certificate or PSKs */
 };
 
 /* What a client is called by its certificate or pre-shared key: see midge_peer_identity. */
