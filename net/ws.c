@@ -137,7 +137,7 @@ static void take_close(struct ws *ws, const struct control *c)
     unsigned code = c->in_len >= 2 ? (unsigned)read_number(c->in, 2) : CLOSE_NONE;
     if (c->in_len == 1 || (c->in_len >= 2 && !is_close_code(code)))
         end(ws, CLOSE_PROTOCOL, "WebSocket: a close frame with a bad code");
-    else if (c->in_len > 2 && !midge_utf8_text(midge_slice_of(c->in + 2, c->in_len - 2u)))
+    else if (c->in_len > 2 && !midge_utf8_check(c->in + 2, c->in_len - 2u))
         end(ws, CLOSE_INVALID, "WebSocket: a close frame with a reason that is no text");
     else
         end(ws, (enum close_code)code, NULL);
