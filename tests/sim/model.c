@@ -191,10 +191,7 @@ static uint8_t lower(uint8_t a, uint8_t b)
 static void may_replay(struct session *s, struct msg *m)
 {
     for (uint8_t f = 0; f < W.filter_count; f++) {
-        const struct entry *x = s->waiting.head;
-        while (x && !(x->replay && x->filter == f))
-            x = x->next;
-        if (!x || !(s->mask[0] & W.matches[m->content->topic] & 1ull << f))
+        if (!(s->replaying & s->mask[0] & W.matches[m->content->topic] & 1ull << f))
             continue;
         struct entry *e = new_entry(m, s->sub[0][f].id ? 1 : 0);
         if (e->id_count)
@@ -846,6 +843,7 @@ static struct filter_want *find_want(struct conn *c, enum packet_type type, uint
 static void stop_replays(struct session *s, uint8_t f)
 {
     const bool begun = s->partial || has_begun(s->conn);
+    s->replaying &= ~(1ull << f);
     if (has_begun(s->conn))
         s->conn->stopped = true;
     struct entry *before = NULL, *next;
@@ -871,8 +869,10 @@ static void start_replays(struct session *s, uint8_t f)
     const struct sub *sub = &s->sub[0][f];
     for (uint32_t t = 0; t < W.topic_count; t++) {
         struct msg *m = W.retained[t];
-        if (!m || !(W.matches[t] >> f & 1) || is_over(m, W.age) ||
-            (sub->no_local && m->origin == origin_of(s)))
+        if (!m || !(W.matches[t] >> f & 1) || is_over(m, W.age))
+            continue;
+        s->replaying |= 1ull << f;
+        if (sub->no_local && m->origin == origin_of(s))
             continue;
         struct entry *e = new_entry(m, sub->id ? 1 : 0);
         if (sub->id)
@@ -1393,6 +1393,28 @@ static void check_order(struct session *s, const struct entry *e)
     }
 }
 
+/* Of two that look the same, one that has to come is what came, unless the other could not come any later. */
+static bool fits_better(const struct entry *e, const struct entry *found, bool old)
+{
+    if (e->stopped != found->stopped)
+        return e->stopped == old;
+    if (e->guess != found->guess)
+        return found->guess;
+    if ((e->lapsed != 0) != (found->lapsed != 0))
+        return e->lapsed != 0;
+    if (e->optional != found->optional)
+        return found->optional;
+    return e->replay && !found->replay;
+}
+
+/* To a client that cannot see what asked for it. */
+static bool looks_like(const struct entry *a, const struct entry *b)
+{
+    if (a->msg != b->msg || a->qos != b->qos || a->retain != b->retain || a->id_count != b->id_count)
+        return false;
+    return memcmp(a->ids, b->ids, a->id_count * sizeof *a->ids) == 0;
+}
+
 static struct entry *find_waiting(struct conn *c, struct session *s, const struct out *o,
                                   struct entry **before, const char **why)
 {
@@ -1417,13 +1439,13 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
             *why = "though the retained value has changed (stale)";
         else if (is_over(e->msg, c->first_age) && !(s->partial && p->dup))
             *why = "though it has expired";
-        else if (!found || (old && e->stopped && !found->stopped) ||
-                 (!old && found->stopped && !e->stopped) || (found->guess && !e->guess) ||
-                 (!found->replay && e->replay && (!e->optional || e->lapsed))) {
+        else if (!found || fits_better(e, found, old)) {
             *before = b;
             found = e;
         }
     }
+    for (struct entry *e = s->waiting.head; e; e = e->next)
+        e->optional |= found && found->optional && e != found && looks_like(e, found);
     return found;
 }
 
@@ -1701,6 +1723,8 @@ void model_drained(struct conn *c)
     }
     if (open)
         s->partial = false;
+    if (open && !W.tight)
+        s->replaying = 0;
 }
 
 /* ---- now and then -------------------------------------------------------------------------------------- */

@@ -256,6 +256,7 @@ struct session {
     struct conn *conn;
     uint64_t mask[GROUPS]; /* filters that it has, by group */
     uint64_t left[GROUPS]; /* filters that it had in a group: what was drawn for it may still come */
+    uint64_t replaying;     /* filters whose retained messages may not all have come */
     struct sub sub[GROUPS][FILTERS_MAX];
     uint32_t sub_count;
     struct list waiting, unacked;
