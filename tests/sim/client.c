@@ -223,7 +223,7 @@ static void want_shared(const struct client *cl, const struct conn *c, struct re
     w->group = (uint8_t)(many ? between(R, 1, GROUPS - 1) : 1u + (unsigned)cl->slot % (GROUPS - 1));
     w->filter = (uint8_t)(many ? below(R, W.filter_count) : (unsigned)cl->slot / 4 % W.filter_count);
     if (many && r->type == PK_SUBSCRIBE)
-        r->sub_id = 1000u + w->group * 100u + w->filter;
+        r->sub_id = group_id(w->group, w->filter);
 }
 
 static void send_subscribe(struct client *cl, struct conn *c, enum packet_type type)
@@ -233,7 +233,7 @@ static void send_subscribe(struct client *cl, struct conn *c, enum packet_type t
     r->pid = new_pid(cl);
     r->wants = (uint8_t)(chance(R, 700) ? 1 : between(R, 2, WANTS_MAX));
     if (c->version == 5 && type == PK_SUBSCRIBE && W.limits.subscription_ids && chance(R, 500))
-        r->sub_id = chance(R, 900) ? between(R, 1, 200) : between(R, 1, 268435455);
+        r->sub_id = chance(R, 900) ? between(R, 1, 200) : between(R, 10000, 268435455);
     if (W.limits.shared && chance(R, 150))
         want_shared(cl, c, r);
     for (unsigned i = 0; i < r->wants; i++) {

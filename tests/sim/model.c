@@ -23,6 +23,10 @@ static void drop(struct msg *m)
 
 static void append(struct list *l, struct entry *e)
 {
+    if (e->state == WAITING)
+        TRACE("model   owes #%u qos %u%s%s, %u ids: %u", e->msg->content->number, e->qos,
+              e->retain ? ", retain" : "", e->replay ? ", replay" : "", e->id_count,
+              e->id_count ? e->ids[0] : 0);
     e->next = NULL;
     if (l->head)
         l->last->next = e;
@@ -852,6 +856,8 @@ static void stop_replays(struct session *s, uint8_t f)
         if (e->replay && e->filter == f && begun) {
             e->optional = true; /* it may be the one that has begun */
             e->stopped = true;
+        } else if (e->replay && e->filter == f && e->twin) {
+            e->optional = true;
         } else if (e->replay && e->filter == f) {
             const uint8_t t = e->msg->content->topic;
             s->loose |=
@@ -1053,6 +1059,16 @@ void model_lost(struct conn *c)
 
 /* ---- a call of the core is over ------------------------------------------------------------------------ */
 
+/* A will may have been refused: the topic has its message, or still the one before. */
+static void doubt_retained(uint8_t topic)
+{
+    W.retained_unsure[topic] = true;
+    for (struct session *s = W.sessions; s; s = s->next)
+        for (struct entry *e = s->waiting.head; e; e = e->next)
+            if (e->replay && e->msg->content->topic == topic)
+                e->lapsed = 0;
+}
+
 void model_after(void)
 {
     if (W.call_will_count) {
@@ -1069,7 +1085,7 @@ void model_after(void)
             m->maybe |= maybe || W.limits.queue_policy == MIDGE_QUEUE_REFUSE ||
                         (m->content->retain && W.limits.retained_msgs < TOPICS_MAX);
             if (m->maybe && m->content->retain)
-                W.retained_unsure[m->content->topic] = true;
+                doubt_retained(m->content->topic);
             drop(m);
         }
         W.call_will_count = 0;
@@ -1393,18 +1409,19 @@ static void check_order(struct session *s, const struct entry *e)
     }
 }
 
-/* Of two that look the same, one that has to come is what came, unless the other could not come any later. */
+/* Of two that look the same, the one that has to come is what came. `old`: it began before its subscription was
+ * changed, and is sent again. */
 static bool fits_better(const struct entry *e, const struct entry *found, bool old)
 {
-    if (e->stopped != found->stopped)
-        return e->stopped == old;
+    if (old && e->stopped != found->stopped)
+        return e->stopped;
+    if (e->optional != found->optional)
+        return found->optional;
     if (e->guess != found->guess)
         return found->guess;
     if ((e->lapsed != 0) != (found->lapsed != 0))
         return e->lapsed != 0;
-    if (e->optional != found->optional)
-        return found->optional;
-    return e->replay && !found->replay;
+    return !e->replay && found->replay;
 }
 
 /* To a client that cannot see what asked for it. */
@@ -1420,7 +1437,7 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
 {
     const struct packet *p = o->p;
     struct entry *b = NULL, *found = NULL;
-    const bool old = c->stopped || (s->partial && p->dup); /* it began before its subscription was changed */
+    const bool old = s->partial && p->dup;
     *before = NULL;
     for (struct entry *e = s->waiting.head; e; b = e, e = e->next) {
         if (!same_message(e->msg, o) || e->born > c->first_moment)
@@ -1435,7 +1452,7 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
             *why = "with another lifetime";
         else if (!p->payload_len && c->version == 5 && !same_props(e->msg->content, p))
             *why = "with other properties";
-        else if (e->lapsed && e->lapsed <= c->first_routed && !(s->partial && p->dup))
+        else if (e->lapsed && e->lapsed <= c->first_routed && !e->twin && !(s->partial && p->dup))
             *why = "though the retained value has changed (stale)";
         else if (is_over(e->msg, c->first_age) && !(s->partial && p->dup))
             *why = "though it has expired";
@@ -1444,20 +1461,26 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
             found = e;
         }
     }
-    for (struct entry *e = s->waiting.head; e; e = e->next)
-        e->optional |= found && found->optional && e != found && looks_like(e, found);
     return found;
 }
 
-/* Of a live message and a retained one that look the same, either may have been sent. */
+/* Of those that look the same, which one came cannot be told: the others may come as late as any of them. */
 static void mark_twins(struct session *s, struct entry *e)
 {
     for (struct entry *x = s->waiting.head; x; x = x->next) {
-        if (x == e || x->replay == e->replay || x->msg->content != e->msg->content || x->qos != e->qos)
+        if (x == e || !looks_like(x, e))
             continue;
-        x->twin = true;
-        e->twin = true;
+        x->twin = e->twin = true;
+        x->optional |= e->optional;
     }
+}
+
+/* A 5.0 client that may name its subscriptions does so for each group (want_shared). */
+static bool same_group(const struct packet *p, uint8_t g, uint32_t f)
+{
+    if (!W.limits.subscription_ids)
+        return p->id_count == 0;
+    return p->id_count == 1 && p->ids[0] == group_id(g, f);
 }
 
 static struct owed **find_owed(struct session *s, const struct out *o, bool partial, uint8_t *group,
@@ -1479,8 +1502,9 @@ static struct owed **find_owed(struct session *s, const struct out *o, bool part
                     continue;
                 if (lower(sub->qos, m->qos) != p->qos && !s->had_changes)
                     continue;
-                if (s->version == 5 && !s->had_changes &&
-                    (sub->id ? p->id_count != 1 || p->ids[0] != sub->id : p->id_count))
+                if (p->retain != (sub->retain_as_published && m->retain) && !s->had_changes)
+                    continue;
+                if (s->version == 5 && !same_group(o->p, g, f))
                     continue;
                 if (best) { /* the same message once more: which of them came cannot be told */
                     (*at)->excused = true;

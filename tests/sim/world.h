@@ -98,6 +98,12 @@ struct content {
     uint8_t props[PROPS_MAX]; /* those that are forwarded, as encoded */
 };
 
+/* The Subscription Identifier of a group. */
+static inline uint32_t group_id(unsigned group, unsigned filter)
+{
+    return 1000u + group * 100u + filter;
+}
+
 struct filter_want {
     uint8_t group;
     uint8_t filter;
