@@ -197,10 +197,11 @@ static void may_replay(struct session *s, struct msg *m)
     for (uint8_t f = 0; f < W.filter_count; f++) {
         if (!(s->replaying & s->mask[0] & W.matches[m->content->topic] & 1ull << f))
             continue;
-        struct entry *e = new_entry(m, s->sub[0][f].id ? 1 : 0);
+        const struct sub *sub = &s->replay[f];
+        struct entry *e = new_entry(m, sub->id ? 1 : 0);
         if (e->id_count)
-            e->ids[0] = s->sub[0][f].id;
-        e->qos = lower(s->sub[0][f].qos, m->content->qos);
+            e->ids[0] = sub->id;
+        e->qos = lower(sub->qos, m->content->qos);
         e->retain = e->replay = e->optional = e->guess = true;
         e->filter = f;
         append(&s->waiting, e);
@@ -853,26 +854,26 @@ static void stop_replays(struct session *s, uint8_t f)
     struct entry *before = NULL, *next;
     for (struct entry *e = s->waiting.head; e; e = next) {
         next = e->next;
-        if (e->replay && e->filter == f && begun) {
-            e->optional = true; /* it may be the one that has begun */
-            e->stopped = true;
-        } else if (e->replay && e->filter == f && e->twin) {
-            e->optional = true;
-        } else if (e->replay && e->filter == f) {
-            const uint8_t t = e->msg->content->topic;
-            s->loose |=
-                e->qos && s->credit[t][e->qos] && s->size_drops; /* the drop may have been of this one */
+        if (!e->replay || e->filter != f) {
+            before = e;
+            continue;
+        }
+        s->loose |= e->qos && s->oversized[e->msg->content->topic][e->qos]; /* the drop may have been of this one */
+        if (!begun && !e->twin) {
             cut(&s->waiting, before, e);
             free_entry(e);
             continue;
         }
+        e->optional = true; /* it may be the one that has begun */
+        e->stopped = begun;
         before = e;
     }
 }
 
 static void start_replays(struct session *s, uint8_t f)
 {
-    const struct sub *sub = &s->sub[0][f];
+    const struct sub *sub = &s->replay[f];
+    s->replay[f] = s->sub[0][f];
     for (uint32_t t = 0; t < W.topic_count; t++) {
         struct msg *m = W.retained[t];
         if (!m || !(W.matches[t] >> f & 1) || is_over(m, W.age))
@@ -917,6 +918,7 @@ static void on_subscribed(struct conn *c, const struct midge_event *ev)
                                  .no_local = w->no_local || c->bridge,
                                  .retain_as_published = w->retain_as_published || c->bridge };
     s->had_changes |= g && !is_new;
+    s->had_rap[s->sub[g][f].retain_as_published] |= g != 0;
     if (g)
         W.owed_any |= 1ull << f;
     if (!g && (w->retain_handling == 0 || (w->retain_handling == 1 && is_new))) {
@@ -985,6 +987,15 @@ static void on_message(struct conn *c, const struct midge_event *ev)
     drop(msg);
 }
 
+/* It may have been what a group gave to this member. */
+static void excuse_owed_on(const struct session *s, uint8_t topic)
+{
+    for (uint8_t g = 1; g < GROUPS; g++)
+        for (uint32_t f = 0; f < W.filter_count; f++)
+            for (struct owed *o = (s->mask[g] | s->left[g]) >> f & 1 ? W.owed[g][f] : NULL; o; o = o->next)
+                o->excused |= o->msg->content->topic == topic;
+}
+
 static void on_dropped(struct session *s, const struct midge_event *ev)
 {
     const int topic = topic_index(ev->topic.data, ev->topic.len);
@@ -995,10 +1006,11 @@ static void on_dropped(struct session *s, const struct midge_event *ev)
     TRACE("event   dropped for %s: %s qos %u reason %u", s->id, W.topics[topic], ev->qos, ev->reason);
     if (ev->reason <= MIDGE_DROP_QUEUE_BYTES)
         W.call_dropped = true;
-    s->size_drops += ev->reason == MIDGE_DROP_PACKET_SIZE;
+    s->oversized[topic][ev->qos] += ev->reason == MIDGE_DROP_PACKET_SIZE;
     s->credit[topic][ev->qos]++;
     s->credits++;
     W.dropped++;
+    excuse_owed_on(s, (uint8_t)topic);
 }
 
 static void on_refused(struct conn *c, const struct midge_event *ev)
@@ -1302,6 +1314,15 @@ static void fly(struct conn *c, struct session *s, struct entry *e, uint16_t pid
     append(&s->unacked, e);
 }
 
+/* Larger than the client allows, in the least favourable encoding? */
+static bool may_be_too_large(const struct conn *c, const struct entry *e)
+{
+    const struct content *m = e->msg->content;
+    const uint32_t head = 5 + 2 + W.topic_len[m->topic] + 2;
+    const uint32_t props = c->version == 5 ? 4u + 5 + 3 + m->props_len + 5u * e->id_count : 0;
+    return head + props + m->len > c->packet_maximum;
+}
+
 /* Those that were sent before and are larger than this connection takes are dropped, and told. */
 static void skip_dropped(struct conn *c, struct session *s, const struct entry *upto)
 {
@@ -1309,15 +1330,20 @@ static void skip_dropped(struct conn *c, struct session *s, const struct entry *
     for (struct entry *x = s->unacked.head; x != upto; x = next) {
         next = x->next;
         const uint8_t t = x->msg->content->topic;
-        if (x->sent_on != c->serial && x->state == FLYING && s->credit[t][x->qos] && s->size_drops) {
-            s->size_drops--;
-            s->credit[t][x->qos]--;
-            s->credits--;
-            cut(&s->unacked, before, x);
-            free_entry(x);
+        if (x->sent_on == c->serial || x->state != FLYING || !s->oversized[t][x->qos] || !may_be_too_large(c, x)) {
+            before = x;
             continue;
         }
-        before = x;
+        TRACE("model   #%u was too large for %s", x->msg->content->number, s->id);
+        if (x->unsure) {
+            s->loose = true; /* or it was acknowledged */
+        } else {
+            s->oversized[t][x->qos]--;
+            s->credit[t][x->qos]--;
+            s->credits--;
+        }
+        cut(&s->unacked, before, x);
+        free_entry(x);
     }
 }
 
@@ -1376,7 +1402,8 @@ static const char *excuse(struct session *s, struct entry *e)
         return "expired";
     }
     if (e->qos && s->credit[m->topic][e->qos]) {
-        s->credit[m->topic][e->qos]--;
+        if (s->oversized[m->topic][e->qos] == s->credit[m->topic][e->qos]--)
+            s->oversized[m->topic][e->qos]--;
         s->credits--;
         return "dropped, and told";
     }
@@ -1502,7 +1529,7 @@ static struct owed **find_owed(struct session *s, const struct out *o, bool part
                     continue;
                 if (lower(sub->qos, m->qos) != p->qos && !s->had_changes)
                     continue;
-                if (p->retain != (sub->retain_as_published && m->retain) && !s->had_changes)
+                if (m->retain ? !s->had_rap[p->retain] : p->retain)
                     continue;
                 if (s->version == 5 && !same_group(o->p, g, f))
                     continue;
@@ -1636,7 +1663,7 @@ static void forget_stopped(struct session *s)
     struct entry *before = NULL, *next;
     for (struct entry *e = s->waiting.head; e; e = next) {
         next = e->next;
-        if (e->stopped) {
+        if (e->stopped && !e->twin) {
             cut(&s->waiting, before, e);
             free_entry(e);
             continue;
