@@ -562,6 +562,7 @@ static struct session *new_session(struct midge_slice id)
     if (s->slot >= 0)
         W.by_slot[s->slot] = s;
     s->incarnation = ++W.incarnations;
+    s->least_maximum = UINT32_MAX;
     s->next = W.sessions;
     W.sessions = s;
     return s;
@@ -966,14 +967,14 @@ static void on_message(struct conn *c, const struct midge_event *ev)
         struct record *r = c->at;
         if (r->type == PK_PUBLISH && !r->accepted &&
             (r->content->len ? r->content->number == number : !number) && r->content->topic == topic &&
-            r->content->qos == message->qos && r->content->retain == message->retain)
+            r->content->qos == message->qos && r->content->retain == message->retain && r->dup == message->dup &&
+            r->content->has_expiry == message->has_expiry)
             break;
         settle(c);
     }
     struct record *r = c->at;
     const struct content *m = r->content;
-    if (m->qos != message->qos || m->retain != message->retain || m->len != message->payload.len ||
-        r->dup != message->dup)
+    if (m->len != message->payload.len)
         diverge("message #%u is told otherwise than it was published", number);
     if (m->qos == 2 && received_has(c->session, r->pid))
         diverge("message #%u of QoS 2 is accepted twice (pid %u)", number, r->pid);
@@ -1006,7 +1007,11 @@ static void on_dropped(struct session *s, const struct midge_event *ev)
     TRACE("event   dropped for %s: %s qos %u reason %u", s->id, W.topics[topic], ev->qos, ev->reason);
     if (ev->reason <= MIDGE_DROP_QUEUE_BYTES)
         W.call_dropped = true;
-    s->oversized[topic][ev->qos] += ev->reason == MIDGE_DROP_PACKET_SIZE;
+    if (ev->reason == MIDGE_DROP_PACKET_SIZE) {
+        s->oversized[topic][ev->qos]++;
+        if (s->conn->packet_maximum < s->least_maximum)
+            s->least_maximum = s->conn->packet_maximum;
+    }
     s->credit[topic][ev->qos]++;
     s->credits++;
     W.dropped++;
@@ -1314,13 +1319,13 @@ static void fly(struct conn *c, struct session *s, struct entry *e, uint16_t pid
     append(&s->unacked, e);
 }
 
-/* Larger than the client allows, in the least favourable encoding? */
-static bool may_be_too_large(const struct conn *c, const struct entry *e)
+/* Larger than the client allowed when it was told of a drop, in the least favourable encoding? */
+static bool may_be_too_large(const struct session *s, const struct entry *e)
 {
     const struct content *m = e->msg->content;
     const uint32_t head = 5 + 2 + W.topic_len[m->topic] + 2;
-    const uint32_t props = c->version == 5 ? 4u + 5 + 3 + m->props_len + 5u * e->id_count : 0;
-    return head + props + m->len > c->packet_maximum;
+    const uint32_t props = s->version == 5 ? 4u + 5 + 3 + m->props_len + 5u * e->id_count : 0;
+    return head + props + m->len > s->least_maximum;
 }
 
 /* Those that were sent before and are larger than this connection takes are dropped, and told. */
@@ -1330,7 +1335,7 @@ static void skip_dropped(struct conn *c, struct session *s, const struct entry *
     for (struct entry *x = s->unacked.head; x != upto; x = next) {
         next = x->next;
         const uint8_t t = x->msg->content->topic;
-        if (x->sent_on == c->serial || x->state != FLYING || !s->oversized[t][x->qos] || !may_be_too_large(c, x)) {
+        if (x->sent_on == c->serial || x->state != FLYING || !s->oversized[t][x->qos] || !may_be_too_large(s, x)) {
             before = x;
             continue;
         }
@@ -1527,6 +1532,8 @@ static struct owed **find_owed(struct session *s, const struct out *o, bool part
                     continue;
                 if (!lifetime_fits(s->conn, (*at)->msg, p, true))
                     continue;
+                if (!p->payload_len && s->version == 5 && !same_props(m, p))
+                    continue;
                 if (lower(sub->qos, m->qos) != p->qos && !s->had_changes)
                     continue;
                 if (m->retain ? !s->had_rap[p->retain] : p->retain)
@@ -1567,13 +1574,18 @@ static struct entry *take_owed(struct session *s, const struct out *o)
     return e;
 }
 
+/* Which message the topic had when this began is not known. */
+static bool is_unsure(const struct conn *c, const struct out *o)
+{
+    return W.retained_unsure[o->topic] || c->first_routed < W.was_unsure[o->topic] ||
+           (o->p->dup && W.was_unsure[o->topic]);
+}
+
 static struct entry *take_unsure_retained(const struct conn *c, const struct session *s, const struct out *o)
 {
-    const bool unsure = W.retained_unsure[o->topic] || c->first_routed < W.was_unsure[o->topic] ||
-                        (o->p->dup && W.was_unsure[o->topic]);
     const bool nameless =
         !o->p->payload_len && s->had_shared; /* whose it is cannot be told from its payload */
-    if (!(o->p->retain && unsure) && !nameless)
+    if (!(o->p->retain && is_unsure(c, o)) && !nameless)
         return NULL;
     struct content *content = make(sizeof *content);
     *content = (struct content){ .refs = 1,
@@ -1623,7 +1635,10 @@ static void sent_first(struct conn *c, struct session *s, const struct out *o)
         cut(&s->waiting, before, e);
         check_content(c, e, p, partial);
     } else {
-        e = take_owed(s, o);
+        if (p->retain && is_unsure(c, o))
+            excuse_owed_on(s, o->topic); /* the retained one, or the group's */
+        else
+            e = take_owed(s, o);
         if (!e)
             e = take_unsure_retained(c, s, o);
         if (!e)
@@ -1805,11 +1820,11 @@ static void check_held(const struct session *s, const struct midge_books books[3
         uint64_t n = 0, unsure = 0, replays = 0;
         for (const struct entry *e = s->waiting.head; e; e = e->next) {
             if (e->qos == q && e->replay)
-                replays += s->credits; /* the drop may have been of it */
+                replays += s->credits + e->twin; /* the drop may have been of it; it may stand for a live one */
             if (e->qos != q || e->replay)
                 continue;
             n++;
-            unsure += e->optional || e->msg->maybe || may_be_over(e->msg, W.age);
+            unsure += e->optional || e->twin || e->msg->maybe || may_be_over(e->msg, W.age);
         }
         for (const struct entry *e = s->unacked.head; e; e = e->next) {
             n += e->qos == q;

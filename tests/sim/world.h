@@ -269,6 +269,7 @@ struct session {
     struct list waiting, unacked;
     uint16_t credit[TOPICS_MAX][3]; /* drops that were told and are not explained yet */
     uint16_t oversized[TOPICS_MAX][3]; /* of them, for being too large */
+    uint32_t least_maximum;            /* the smallest maximum packet size that one was told at */
     uint32_t credits;
     uint64_t dropped0;   /* QoS 0 drops in the books that are explained */
     struct content *will;
