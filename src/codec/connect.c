@@ -26,7 +26,8 @@ static bool is_name(struct midge_slice name, const char *wanted)
 
 static enum midge_reason read_version(struct midge_rd *r, struct midge_connect *out)
 {
-    struct midge_slice name = midge_rd_binary(r);
+    struct midge_slice name;
+    midge_rd_binary(r, &name);
     uint8_t level = midge_rd_u8(r);
     if (!midge_rd_ok(r))
         return MIDGE_RC_MALFORMED;
@@ -77,8 +78,8 @@ static enum midge_reason read_will(struct midge_rd *r, struct midge_connect *out
     out->will_qos = (uint8_t)((flags & FLAG_WILL_QOS) >> WILL_QOS_SHIFT);
 
     enum midge_reason rc = midge_props_read(r, out->version, MIDGE_IN_WILL, &out->will_props);
-    out->will_topic = midge_rd_string(r);   /* [MQTT-3.1.3-11] [MQTT311-3.1.3-10] */
-    out->will_payload = midge_rd_binary(r); /* [MQTT-3.1.2-9] [MQTT311-3.1.2-9] */
+    midge_rd_string(r, &out->will_topic);   /* [MQTT-3.1.3-11] [MQTT311-3.1.3-10] */
+    midge_rd_binary(r, &out->will_payload); /* [MQTT-3.1.2-9] [MQTT311-3.1.2-9] */
     if (!midge_rd_ok(r))
         return MIDGE_RC_MALFORMED;
     /* [MQTT-4.7.0-1] [MQTT-3.3.2-14] [MQTT311-4.7.1-1] [MQTT311-4.7.3-1] */
@@ -99,10 +100,10 @@ static void read_login(struct midge_rd *r, struct midge_connect *out, unsigned f
 {
     out->has_username = is_there(r, flags & FLAG_USERNAME, out->version);
     if (out->has_username)
-        out->username = midge_rd_string(r);
+        midge_rd_string(r, &out->username);
     out->has_password = is_there(r, flags & FLAG_PASSWORD, out->version);
     if (out->has_password)
-        out->password = midge_rd_binary(r);
+        midge_rd_binary(r, &out->password);
 }
 
 enum midge_reason midge_decode_connect(struct midge_slice body, struct midge_connect *out)
@@ -117,13 +118,13 @@ enum midge_reason midge_decode_connect(struct midge_slice body, struct midge_con
     uint8_t flags = midge_rd_u8(&r);
     out->clean_start = (flags & FLAG_CLEAN_START) != 0;
     out->keepalive_s = midge_rd_u16(&r);
-    if (!midge_rd_ok(&r) || !flags_lawful(flags, out->version))
+    if (!flags_lawful(flags, out->version))
         return MIDGE_RC_MALFORMED;
 
     rc = read_props(&r, out);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
-    out->client_id = midge_rd_string(&r); /* [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT-3.1.3-4] */
+    midge_rd_string(&r, &out->client_id); /* [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT-3.1.3-4] */
     rc = read_will(&r, out, flags);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;

@@ -109,6 +109,7 @@ void midge_encode_ack(struct midge_wr *w, enum midge_packet type, uint8_t versio
 
 struct midge_subscribe {
     uint16_t pid;
+    bool has_options;            /* SUBSCRIBE */
     uint32_t filters;            /* how many; >= 1 */
     struct midge_rd list;        /* midge_next_filter */
     struct midge_props props;
@@ -117,8 +118,7 @@ struct midge_subscribe {
  * packet takes effect. */
 MIDGE_MUST_USE enum midge_reason midge_decode_subscribe(enum midge_packet type, struct midge_slice body,
                                                         uint8_t version, struct midge_subscribe *out);
-bool midge_next_filter(struct midge_subscribe *s, enum midge_packet type, uint8_t version,
-                       struct midge_filter_request *out);
+bool midge_next_filter(struct midge_subscribe *s, struct midge_filter_request *out);
 
 /* Head of SUBACK or UNSUBACK up to the codes: the caller writes `count` code bytes next (UNSUBACK on 3.x: count 0).
  * 3.x codes: midge_reason_suback_v3. */
