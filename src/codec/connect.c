@@ -209,40 +209,17 @@ enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,
 
 /* ---- CONNACK out -------------------------------------------------------------------------------------- */
 
-static void connack_props(struct midge_wr *w, const void *from)
-{
-    const struct midge_connack *p = from;
-    if (p->has_session_expiry)
-        midge_prop_number(w, PROP_SESSION_EXPIRY, p->session_expiry_s);
-    midge_prop_unusual(w, PROP_RECEIVE_MAXIMUM, p->receive_maximum);
-    midge_prop_unusual(w, PROP_MAXIMUM_QOS, p->maximum_qos);
-    midge_prop_unusual(w, PROP_RETAIN_AVAILABLE, !p->no_retain);
-    midge_prop_unusual(w, PROP_MAXIMUM_PACKET_SIZE, p->maximum_packet_size);
-    midge_prop_unusual(w, PROP_TOPIC_ALIAS_MAXIMUM, p->topic_alias_maximum);
-    midge_prop_unusual(w, PROP_WILDCARD_AVAILABLE, !p->no_wildcards);
-    midge_prop_unusual(w, PROP_SUBSCRIPTION_ID_AVAILABLE, !p->no_subscription_ids);
-    midge_prop_unusual(w, PROP_SHARED_AVAILABLE, !p->no_shared);
-    if (p->has_server_keep_alive)
-        midge_prop_number(w, PROP_SERVER_KEEP_ALIVE, p->server_keep_alive_s);
-    midge_prop_string(w, PROP_ASSIGNED_ID, p->assigned_id);
-    midge_prop_string(w, PROP_REASON_STRING, p->reason_string);
-    midge_prop_string(w, PROP_AUTH_METHOD, p->auth_method);
-    midge_prop_string(w, PROP_AUTH_DATA, p->auth_data);
-    midge_prop_string(w, PROP_SERVER_REFERENCE, p->server_reference);
-    midge_prop_string(w, PROP_RESPONSE_INFO, p->response_info);
-}
-
 static void connack_body(struct midge_wr *w, const void *from)
 {
-    const struct midge_connack *p = from;
+    const struct midge_connack_out *p = from;
     bool v5 = MIDGE_V5 && p->version == MIDGE_V50;
     midge_wr_u8(w, p->session_present && p->version != MIDGE_V31); /* [MQTT-3.2.2-1] [V31-connack] */
     midge_wr_u8(w, v5 ? p->reason : midge_reason_connack_v3(p->reason));
     if (MIDGE_V5 && v5)
-        midge_write_sized(w, connack_props, p);
+        midge_write_sized(w, p->props, p);
 }
 
-void midge_encode_connack(struct midge_wr *w, const struct midge_connack *p)
+void midge_encode_connack(struct midge_wr *w, const struct midge_connack_out *p)
 {
     midge_wr_u8(w, PK_CONNACK << 4);
     midge_write_sized(w, connack_body, p);

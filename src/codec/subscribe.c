@@ -1,4 +1,4 @@
-/* subscribe.c - SUBSCRIBE, UNSUBSCRIBE and their answers. */
+/* subscribe.c - SUBSCRIBE, UNSUBSCRIBE, and their answers as a client reads them. */
 #include "codec/packet.h"
 
 #include "base/slice.h"
@@ -89,20 +89,6 @@ bool midge_next_filter(struct midge_subscribe *s, struct midge_filter_request *o
     out->retain_as_published = (options & OPT_RETAIN_AS_PUBLISHED) != 0;
     out->retain_handling = (uint8_t)((options & OPT_RETAIN_HANDLING) >> RETAIN_HANDLING_SHIFT);
     return true;
-}
-
-void midge_encode_suback_head(struct midge_wr *w, enum midge_packet type, uint8_t version, uint16_t pid,
-                              uint32_t count, struct midge_slice reason_string)
-{
-    bool v5 = MIDGE_V5 && version == MIDGE_V50;
-    uint32_t text = v5 && reason_string.len > 0 ? 3 + reason_string.len : 0;
-    midge_wr_u8(w, (uint8_t)(type << 4));
-    midge_wr_varint(w, 2 + (v5 ? midge_varint_size(text) + text : 0) + count);
-    midge_wr_u16(w, pid); /* [MQTT-2.2.1-6] [MQTT311-2.3.1-7] */
-    if (v5)
-        midge_wr_varint(w, text);
-    if (text > 0)
-        midge_prop_string(w, PROP_REASON_STRING, reason_string);
 }
 
 /* ---- the client's side -------------------------------------------------------------------------------- */

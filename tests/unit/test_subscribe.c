@@ -143,46 +143,6 @@ static void each_truncation_fails_cleanly(void **state)
 
 /* ---- out ---------------------------------------------------------------------------------------------- */
 
-struct head {
-    enum midge_packet type;
-    uint8_t version;
-    uint16_t pid;
-    uint32_t count;
-    struct midge_slice text;
-};
-
-/* The head, and codes 1, 2, 3 ... behind it. */
-static void encode_suback(struct midge_wr *w, const void *from)
-{
-    const struct head *h = from;
-    midge_encode_suback_head(w, h->type, h->version, h->pid, h->count, h->text);
-    for (uint32_t i = 0; i < h->count; i++)
-        midge_wr_u8(w, (uint8_t)(i + 1));
-}
-
-struct suback_out {
-    struct head head;
-    struct midge_slice wanted;
-};
-
-SPEC("MQTT-2.2.1-6", "MQTT311-2.3.1-7", "MQTT-2.2.2-1")
-static void answers_are_written(void **state)
-{
-    (void)state;
-    const struct suback_out rows[] = {
-        { { PK_SUBACK, 4, 0x1234, 2, TEXT("no text on 3.x") }, BYTES(0x90, 4, 0x12, 0x34, 1, 2) },
-        { { PK_SUBACK, 5, 1, 1, { 0 } }, BYTES(0x90, 4, 0, 1, 0, 1) },
-        { { PK_SUBACK, 5, 1, 1, TEXT("why") }, BYTES(0x90, 10, 0, 1, 6, 0x1F, 0, 3, 'w', 'h', 'y', 1) },
-        { { PK_UNSUBACK, 4, 65535, 0, { 0 } }, BYTES(0xB0, 2, 0xFF, 0xFF) },
-        { { PK_UNSUBACK, 5, 1, 2, { 0 } }, BYTES(0xB0, 5, 0, 1, 0, 1, 2) },
-    };
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        struct midge_slice got = wire_encode(encode_suback, &rows[i].head);
-        assert_slice(got, rows[i].wanted);
-        wire_free(got);
-    }
-}
-
 struct request {
     enum midge_packet type;
     uint8_t version;
@@ -266,7 +226,6 @@ int main(void)
         cmocka_unit_test(all_256_options),
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(each_truncation_fails_cleanly),
-        cmocka_unit_test(answers_are_written),
         cmocka_unit_test(requests_are_written),
         cmocka_unit_test(answers_are_read),
     };
