@@ -150,7 +150,7 @@ void midge_durable_tick(struct midge *m)
         sync_all(m);
 }
 
-/* ---- messages and entries: which record stands for which ------------------------------------------------ */
+/* ---- messages and entries: which record stands for which ---------------------------------------------- */
 
 bool midge_tracked_is_at(const struct midge_map_node *n, uintptr_t address, struct midge_slice none)
 {
@@ -213,7 +213,7 @@ static struct tracked *track_message(struct midge *m, struct midge_msg *msg)
     return t;
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------ */
+/* ---- messages ----------------------------------------------------------------------------------------- */
 
 static void describe(const struct midge *m, struct midge_wr *w, const struct midge_msg *msg)
 {
@@ -259,7 +259,7 @@ static void release_message(struct midge *m, struct tracked *t)
     midge_msg_drop(&m->mem, msg);
 }
 
-/* ---- retained messages ---------------------------------------------------------------------------------- */
+/* ---- retained messages -------------------------------------------------------------------------------- */
 
 bool midge_durable_retained(struct midge *m, struct midge_msg *msg)
 {
@@ -289,7 +289,7 @@ void midge_durable_not_retained(struct midge *m, struct midge_msg *msg, bool mus
     release_message(m, t);
 }
 
-/* ---- entries -------------------------------------------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------------------------------------ */
 
 static uint32_t session_id(const struct midge_session *s)
 {
@@ -357,7 +357,7 @@ void midge_durable_entry_gone(struct midge *m, const struct midge_entry *e)
     release_message(m, message_record(m, e->msg));
 }
 
-/* ---- sessions -------------------------------------------------------------------------------------------- */
+/* ---- sessions ----------------------------------------------------------------------------------------- */
 
 static void begin_of(struct draft *d, enum kind kind, uint32_t session)
 {
@@ -470,10 +470,10 @@ void midge_durable_received(struct midge *m, const struct midge_session *s, uint
         del(m, &d, false, true); /* the id is new again for the client: it has to be for us */
 }
 
-/* ---- what goes out ---------------------------------------------------------------------------------------- */
+/* ---- what goes out ------------------------------------------------------------------------------------ */
 
-/* The first sending of a QoS 2 PUBLISH needs its record; ids are given to all that may go, so that one sync does for all
- * of a turn. */
+/* The first sending of a QoS 2 PUBLISH needs its record; ids are given to all that may go, so that one sync does for
+ * all of a turn. */
 static void prepare(struct midge_conn *c)
 {
     if (c->state == CONN_UP && c->session->outbox)
@@ -497,7 +497,7 @@ void midge_durable_before_pull(struct midge_conn *c)
     midge_durable_sync(c->m);
 }
 
-/* ---- after the last record -------------------------------------------------------------------------------- */
+/* ---- after the last record ---------------------------------------------------------------------------- */
 
 void midge_durable_meta(struct midge *m)
 {
@@ -534,7 +534,7 @@ void midge_durable_settle(struct midge *m)
     read_wall(m);
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------------------------------------- */
 
 bool midge_durable_start(struct midge *m, const struct midge_store *store)
 {

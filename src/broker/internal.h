@@ -317,7 +317,7 @@ void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t win
 /* The connection is gone: those that were not sent wait again. */
 void midge_outbox_unprepare(struct midge *m, struct midge_session *s);
 
-/* durable.c: what the store is told. Each does nothing without a store, or for a session that the store does not know. */
+/* durable.c: what the store is told. Each does nothing without a store, or for a session that it does not know. */
 bool midge_durable_start(struct midge *m, const struct midge_store *store);
 void midge_durable_stop(struct midge *m);
 bool midge_durable_serves(const struct midge *m);
@@ -332,7 +332,8 @@ bool midge_durable_expect(struct midge *m, struct midge_entry *e);
 void midge_durable_entry(struct midge *m, struct midge_entry *e, bool must);
 void midge_durable_entry_gone(struct midge *m, const struct midge_entry *e); /* before it is freed */
 bool midge_durable_retained(struct midge *m, struct midge_msg *msg); /* false: no memory */
-void midge_durable_not_retained(struct midge *m, struct midge_msg *msg, bool must); /* before it is removed; NULL is fine */
+/* Before it is removed; NULL is fine. */
+void midge_durable_not_retained(struct midge *m, struct midge_msg *msg, bool must);
 void midge_durable_session(struct midge *m, struct midge_session *s); /* new, taken, left */
 /* A client is up: its session, and its will also if the session ends with the connection. */
 void midge_durable_connected(struct midge *m, struct midge_session *s);

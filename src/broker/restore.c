@@ -1,7 +1,7 @@
 /* restore.c - records of an earlier run become sessions, subscriptions, messages again.
  *
- * What a store gives back is not trusted: a record that is not whole, or names what is not there, is MIDGE_ERR_INVALID, and
- * the host refuses the store.
+ * What a store gives back is not trusted: a record that is not whole, or names what is not there, is
+ * MIDGE_ERR_INVALID, and the host refuses the store.
  */
 #include "base/utf8.h"
 #include "broker/durable.h"
@@ -19,7 +19,7 @@ static enum midge_err whole(const struct midge_rd *key, const struct midge_rd *v
     return midge_rd_done(key) && midge_rd_done(value) ? MIDGE_OK : MIDGE_ERR_INVALID;
 }
 
-/* ---- what others name ---------------------------------------------------------------------------------- */
+/* ---- what others name --------------------------------------------------------------------------------- */
 
 static struct tracked *message_of(struct midge *m, uint64_t id)
 {
@@ -32,7 +32,7 @@ static struct midge_session *session_of(struct midge *m, uint32_t id)
     return t ? t->what : NULL;
 }
 
-/* ---- META ------------------------------------------------------------------------------------------------ */
+/* ---- META --------------------------------------------------------------------------------------------- */
 
 static enum midge_err restore_meta(struct midge *m, struct midge_rd *key, struct midge_rd *value)
 {
@@ -46,7 +46,7 @@ static enum midge_err restore_meta(struct midge *m, struct midge_rd *key, struct
     return memcmp(theirs.data, &mark, sizeof mark) == 0 ? MIDGE_OK : MIDGE_ERR_INVALID;
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------------------------------------- */
 
 static bool parts_valid(const struct midge_msg_parts *p)
 {
@@ -112,7 +112,7 @@ static enum midge_err restore_retained(struct midge *m, struct midge_rd *key, st
     return midge_retain_set(&m->retain, msg);
 }
 
-/* ---- sessions ---------------------------------------------------------------------------------------------- */
+/* ---- sessions ----------------------------------------------------------------------------------------- */
 
 static enum midge_err restore_session(struct midge *m, struct midge_rd *key, struct midge_rd *value)
 {
@@ -186,7 +186,7 @@ static enum midge_err restore_received(struct midge *m, struct midge_rd *key, st
     return midge_ids_add(&m->mem, &s->received, pid);
 }
 
-/* ---- entries -------------------------------------------------------------------------------------------------- */
+/* ---- entries ------------------------------------------------------------------------------------------ */
 
 /* Groups have other numbers now: the one of this session's that the message may have come through. */
 static uint32_t group_serial(const struct midge_session *s, struct midge_slice topic)
@@ -282,7 +282,7 @@ static enum midge_err restore_entry(struct midge *m, struct midge_rd *key, struc
     return MIDGE_OK;
 }
 
-/* ---- the door ----------------------------------------------------------------------------------------------------- */
+/* ---- the door ----------------------------------------------------------------------------------------- */
 
 enum midge_err midge_restore(struct midge *m, struct midge_slice key, struct midge_slice value)
 {

@@ -222,7 +222,8 @@ static struct midge_msg *following(const struct midge_retain *r, const struct mi
     return seek(r, &k, true);
 }
 
-void midge_retain_expire(struct midge_retain *r, midge_ms age, void (*gone)(void *arg, struct midge_msg *msg), void *arg)
+void midge_retain_expire(struct midge_retain *r, midge_ms age, void (*gone)(void *arg, struct midge_msg *msg),
+                         void *arg)
 {
     r->next_expiry = MIDGE_NEVER;
     for (struct midge_msg *msg = lowest(r->root), *next; msg; msg = next) {

@@ -230,6 +230,7 @@ void crash(midge_ms away)
     for (struct peer *p = peers; p; p = p->next)
         drop(p);
     midge_free(broker);
+    broker = NULL;
     store_begin();
     now += away;
     start();
@@ -466,10 +467,10 @@ static void check_ends(void)
 static void end(const struct test *t)
 {
     (void)t;
-    for (struct peer *p = peers; p; p = p->next)
-        drop(p);
     if (!broker)
         return;
+    for (struct peer *p = peers; p; p = p->next)
+        drop(p);
     checks_to_skip = 0;
     check_broker();
     midge_shutdown(broker, now);
