@@ -69,14 +69,30 @@ set(MIDGE_CLIENT_SOURCES
     src/client/pull.c
 )
 
+# Layers that need no library. TLS is apart: CMakeLists.txt.
+set(MIDGE_NET_SOURCES
+    net/layer.c
+    net/proxy.c
+    net/sha1.c
+    net/ws.c
+    net/ws_upgrade.c
+)
+
 set(MIDGE_POSIX_SOURCES
+    ports/posix/link.c
     ports/posix/listen.c
     ports/posix/log.c
     ports/posix/loop.c
     ports/posix/memory.c
-    ports/posix/mosq_broker.c
     ports/posix/postbox.c
+    ports/posix/psk.c
+    ports/posix/settings.c
     ports/posix/sock.c
+)
+
+# mosq_broker.h on the posix port, a library of its own: it serves TLS.
+set(MIDGE_COMPAT_SOURCES
+    ports/posix/mosq_broker.c
 )
 
 set(MIDGE_APP_SOURCES

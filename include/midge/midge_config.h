@@ -27,6 +27,12 @@
 #define MIDGE_RETAIN 1
 #endif
 
+/* A new subscription finds its retained messages by seeking. Without it each of them is looked at: as good while they
+ * are hundreds. */
+#ifndef MIDGE_RETAIN_SEEK
+#define MIDGE_RETAIN_SEEK 1
+#endif
+
 /* Will messages. Without them a CONNECT with a will is refused, never accepted and forgotten. */
 #ifndef MIDGE_WILL
 #define MIDGE_WILL 1

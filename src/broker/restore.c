@@ -188,20 +188,34 @@ static enum midge_err restore_received(struct midge *m, struct midge_rd *key, st
 
 /* ---- entries ------------------------------------------------------------------------------------------ */
 
-/* Groups have other numbers now: the one of this session's that the message may have come through. */
-static uint32_t group_serial(const struct midge_session *s, struct midge_slice topic)
+struct membership {
+    const struct midge_session *session;
+    uint32_t serial;
+};
+
+static bool pass_over(void *arg, struct midge_sub *sub)
 {
-    uint8_t text[256];
-    for (struct midge_link *l = s->subs; l; l = l->next) {
-        const struct midge_sub *sub = MIDGE_CONTAINER(const struct midge_sub, on_session, l);
-        uint32_t n = sub->shared ? midge_sub_filter(sub, text, sizeof text) : 0;
-        struct midge_filter f;
-        if (n && n <= sizeof text &&
-            midge_filter_parse(midge_slice_of(text, n), true, UINT16_MAX, &f) == MIDGE_RC_SUCCESS &&
-            midge_filter_matches(&f, topic))
-            return sub->group->serial;
-    }
-    return 0;
+    (void)arg;
+    (void)sub;
+    return true;
+}
+
+static bool look_for_member(void *arg, struct midge_group *group)
+{
+    struct membership *is = arg;
+    for (const struct midge_link *l = group->members; l; l = l->next)
+        if (MIDGE_CONTAINER(const struct midge_sub, on_node, l)->session == is->session)
+            is->serial = group->serial;
+    return !is->serial;
+}
+
+/* Groups have other numbers now: the one of this session's that the message may have come through. 0 = none. */
+static uint32_t group_serial(const struct midge *m, const struct midge_session *s, struct midge_slice topic)
+{
+    struct membership is = { .session = s };
+    const struct midge_matcher matcher = { .sub = pass_over, .group = look_for_member, .arg = &is };
+    (void)midge_subtree_match(&m->subs, topic, &matcher);
+    return is.serial;
 }
 
 /* In the order of their packet ids; later ones are behind it, modulo 65,536. */
@@ -239,7 +253,7 @@ static struct midge_entry *read_entry(struct midge *m, struct midge_session *s, 
         uint32_t id;
         memcpy(&id, ids.data + at, sizeof id);
         if (shared && at == 0)
-            id = group_serial(s, midge_msg_topic(msg));
+            id = group_serial(m, s, midge_msg_topic(msg));
         struct midge_entry *grown = midge_entry_add_id(&m->mem, e, id);
         if (!grown)
             midge_entry_free(&m->mem, e);

@@ -68,7 +68,11 @@ struct midge_sessions {
 void midge_sessions_init(struct midge_sessions *s, struct midge_mem *mem, const uint32_t seed[2]);
 void midge_sessions_clear(struct midge_sessions *s); /* every session is freed before */
 
-struct midge_slice midge_session_id(const struct midge_session *s);
+static inline struct midge_slice midge_session_id(const struct midge_session *s)
+{
+    return (struct midge_slice){ .data = s->client_id, .len = s->client_id_len };
+}
+
 /* [MQTT-3.1.3-2] */
 struct midge_session *midge_session_find(const struct midge_sessions *all, struct midge_slice client_id);
 /* Zeroed but for the id; in the map. NULL: no memory. The id must be new. */
