@@ -6,8 +6,8 @@
 
 struct midge_sqlite;
 
-/* Opens or makes the file (mode 0600). relaxed_ms: as in struct midge_store. NULL: `why` has one line that names the file
- * and what is wrong; a damaged file, or one of another program, is left as it is. */
+/* Opens or makes the file (mode 0600). relaxed_ms: as in struct midge_store. NULL: `why` has one line that names the
+ * file and what is wrong; a damaged file, or one of another program, is left as it is. */
 struct midge_sqlite *midge_sqlite_open(const char *path, uint32_t relaxed_ms, char *why, size_t why_size);
 
 /* For midge_config.store. Lives as long as the file is open. */
