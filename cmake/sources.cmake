@@ -6,6 +6,7 @@
 
 set(MIDGE_BASE_SOURCES
     src/base/arena.c
+    src/base/list.c
     src/base/map.c
     src/base/mem.c
     src/base/reader.c

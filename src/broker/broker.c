@@ -117,7 +117,7 @@ midge_ms midge_deadline(const struct midge *m)
 
 static size_t broker_size(void)
 {
-    return sizeof(struct midge) + (MIDGE_BOOKS ? 3 * sizeof(struct midge_books) : 0);
+    return sizeof(struct midge) + (MIDGE_STATS ? sizeof(struct midge_counts) : 0);
 }
 
 void midge_random(struct midge *m, void *out, size_t n)
@@ -140,6 +140,8 @@ struct midge *midge_new(const struct midge_config *config, midge_ms now)
         return NULL;
 
     m->mem = mem;
+    if (MIDGE_STATS)
+        midge_mem_count(&m->mem, &m->counts->memory, MIDGE_TAG_BROKER);
     m->limits = limits;
     m->hooks = config->hooks ? config->hooks : &no_hooks;
     m->auto_id_prefix = config->auto_id_prefix ? config->auto_id_prefix : "auto-";
@@ -275,7 +277,7 @@ void midge_book(struct midge *m, struct midge_session *s, uint8_t qos, unsigned 
 {
     if (!MIDGE_BOOKS)
         return;
-    add(&m->books[qos], line, n);
+    add(&m->counts->books[qos], line, n);
     if (s->outbox)
         add(&s->outbox->books[qos], line, n);
 }
@@ -328,15 +330,15 @@ void midge_get_stats(const struct midge *m, struct midge_stats *out)
     };
     if (!MIDGE_STATS)
         return;
-    out->memory_peak = m->mem.peak;
-    out->bytes_received = m->bytes_received;
-    out->bytes_sent = m->bytes_sent;
-    out->publish_received = m->publish_received;
-    out->publish_sent = m->publish_sent;
-    out->publish_refused = m->publish_refused;
-    memcpy(out->memory_by_tag, m->mem.by_tag, sizeof m->mem.by_tag);
-    memcpy(out->memory_peak_by_tag, m->mem.peak_by_tag, sizeof m->mem.peak_by_tag);
-    copy_books(out->books, m->books);
+    out->memory_peak = m->counts->memory.peak;
+    out->bytes_received = m->counts->bytes_received;
+    out->bytes_sent = m->counts->bytes_sent;
+    out->publish_received = m->counts->publish_received;
+    out->publish_sent = m->counts->publish_sent;
+    out->publish_refused = m->counts->publish_refused;
+    memcpy(out->memory_by_tag, m->counts->memory.by_tag, sizeof m->counts->memory.by_tag);
+    memcpy(out->memory_peak_by_tag, m->counts->memory.peak_by_tag, sizeof m->counts->memory.peak_by_tag);
+    copy_books(out->books, m->counts->books);
     count_all(m, out->books);
 }
 

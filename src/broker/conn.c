@@ -161,7 +161,7 @@ void midge_recv(struct midge_conn *c, const void *bytes, size_t n, midge_ms now)
 {
     midge_enter(c->m, now);
     if (MIDGE_STATS)
-        c->m->bytes_received += n;
+        c->m->counts->bytes_received += n;
     if (!c->m->shutting_down) /* what comes now is not taken, and not acknowledged */
         midge_conn_take(c, midge_slice_of(bytes, n));
     midge_quota_pressure(c);

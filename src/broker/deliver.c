@@ -318,7 +318,7 @@ static void finish(struct midge_conn *c)
     struct midge_entry *e = c->sending;
     c->sending = NULL;
     if (MIDGE_STATS)
-        c->m->publish_sent++;
+        c->m->counts->publish_sent++;
     if (!c->own_sending)
         return;
     c->own_sending = false;
@@ -394,7 +394,7 @@ size_t midge_pull(struct midge_conn *c, void *out, size_t room, midge_ms now)
         n += more;
     }
     if (MIDGE_STATS)
-        c->m->bytes_sent += n;
+        c->m->counts->bytes_sent += n;
     midge_leave(c->m);
     return n;
 }

@@ -45,34 +45,10 @@ struct midge_names {
 
 struct midge_login_state;
 
+/* Small fields first: a short instruction reaches bytes up to 31 and words up to 124. */
 struct midge_conn {
     struct midge *m;
     struct midge_session *session;      /* borrows; NULL before CONNECT is done and after the end */
-    void *user;                         /* the port's */
-    void *tag;                          /* the login hook's */
-    struct midge_link all;              /* in midge.conns */
-    struct midge_link ready;            /* in midge.ready */
-    struct midge_timer timer;           /* hello, then keep alive, then linger */
-    uint32_t heard;                     /* age (32-bit ms) of the last complete packet */
-    uint32_t address_key;
-
-    /* in */
-    struct midge_head head;
-    struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
-    struct midge_alias *aliases;        /* of both directions */
-    struct midge_login_state *login;    /* owns; NULL unless CONN_LOGIN or re-authenticating */
-    struct midge_names *names;          /* owns; NULL when there are none */
-
-    /* out */
-    struct midge_control_bytes *control;
-    struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
-    uint32_t sent;                      /* bytes of it that are out */
-    uint32_t frozen_expiry_s;           /* fields that must not change between two encodings of one packet */
-    uint16_t frozen_alias;
-    uint16_t window;                    /* QoS 1 and 2 in flight at most: the client's Receive Maximum and our limit */
-    uint32_t maximum_packet;            /* the client's; UINT32_MAX = none */
-    uint16_t keepalive_s;               /* in force */
-    uint16_t alias_max;                 /* towards the client */
     uint8_t version;                    /* 0 until CONNECT is read */
     uint8_t state;                      /* enum midge_conn_state */
     uint8_t reason;                     /* why it ended */
@@ -85,6 +61,27 @@ struct midge_conn {
     bool bridge : 1;                    /* CONNECT had the bridge bit */
     bool broken : 1;                    /* cannot be answered: ends, without a last word, when the call is over */
     bool published : 1;                 /* a PUBLISH came since the last look at memory pressure */
+    uint16_t window;                    /* QoS 1 and 2 in flight at most: the client's Receive Maximum and our limit */
+    uint16_t keepalive_s;               /* in force */
+    uint16_t alias_max;                 /* towards the client */
+    uint16_t frozen_alias;              /* fields that must not change between two encodings of one packet */
+    uint32_t frozen_expiry_s;
+    struct midge_head head;             /* in: of the packet that is arriving */
+    struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
+    struct midge_control_bytes *control; /* out: answers */
+    struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
+    uint32_t sent;                      /* bytes of it that are out */
+    uint32_t maximum_packet;            /* the client's; UINT32_MAX = none */
+    uint32_t heard;                     /* age (32-bit ms) of the last complete packet */
+    struct midge_alias *aliases;        /* of both directions */
+    struct midge_login_state *login;    /* owns; NULL unless CONN_LOGIN or re-authenticating */
+    struct midge_names *names;          /* owns; NULL when there are none */
+    void *user;                         /* the port's */
+    void *tag;                          /* the login hook's */
+    struct midge_timer timer;           /* hello, then keep alive, then linger */
+    struct midge_link ready;            /* in midge.ready */
+    struct midge_link all;              /* in midge.conns */
+    uint32_t address_key;
 };
 
 /* ---- the broker --------------------------------------------------------------------------------------- */
@@ -93,51 +90,57 @@ struct midge_op;
 struct midge_sys;
 struct midge_durable;
 
+/* With MIDGE_STATS. */
+struct midge_counts {
+    struct midge_mem_counts memory;
+    uint64_t bytes_received, bytes_sent, publish_received, publish_sent, publish_refused;
+    struct midge_books books[MIDGE_BOOKS ? 3 : 1]; /* by QoS, with MIDGE_BOOKS */
+};
+
+/* In this order for the same reason. */
 struct midge {
     struct midge_mem mem;
     const struct midge_limits *limits;
     const struct midge_hooks *hooks;
-    const char *auto_id_prefix;
-    struct midge_sessions sessions;
-    struct midge_subtree subs;
-    struct midge_retain retain;
-    struct midge_timers conn_timers; /* of connections */
-    struct midge_timers away_timers; /* of sessions that are not connected */
-    struct midge_link *conns;
-    const struct midge_conn *hello; /* whose CONNECT is being handled, and the client id in it */
-    struct midge_slice hello_id;
-    struct midge_fifo ready;
+    uint8_t busy;                 /* depth of calls into the core: hooks are answered from inside */
+    bool shutting_down;
+    bool any_broken;              /* some connection's `broken` is set */
+    bool any_doomed;              /* some session's `doomed` is set */
+    bool any_closing;             /* some local client was closed from inside a hook */
+    bool local_due;               /* a local client has something to be handed */
+    bool starving;                /* a replay waits for memory */
+    bool low_memory;              /* MIDGE_EV_LOW_MEMORY was told */
+    bool pause_spent;             /* a whole pause did not help: refuse instead, until memory is free again */
     midge_ms age;                 /* milliseconds since midge_new: all times inside are on this clock */
     midge_ms host_now;            /* the host's clock when age was last brought up to date */
-    struct midge_link *locals;
-    struct midge_op *ops;         /* calls from inside hooks, to be done after, oldest first */
-    struct midge_op **ops_tail;
-    struct midge_sys *sys;
-    struct midge_durable *durable; /* NULL without a store */
-    midge_ms sys_due;             /* age of the next $SYS update; MIDGE_NEVER = none */
-    midge_ms retain_swept;        /* age at which expired retained messages were last looked for */
-    uint32_t seed[2];
-    uint32_t origin_seed[2];      /* of midge_origin: the same over restarts */
-    uint32_t auto_ids;            /* assigned so far */
+    midge_ms pause_until;         /* age at which paused publishers are let go; 0 = nobody is paused */
+    struct midge_link *conns;
+    struct midge_fifo ready;
+    struct midge_timers conn_timers; /* of connections */
+    struct midge_timers away_timers; /* of sessions that are not connected */
+    struct midge_durable *durable;  /* NULL without a store */
+    const struct midge_conn *hello; /* whose CONNECT is being handled, and the client id in it */
+    struct midge_slice hello_id;
     uint32_t conn_count;          /* open, those that are ending included */
     uint32_t ending_count;
     uint32_t client_count;        /* CONN_UP */
     uint32_t connect_pool;        /* bytes of unfinished CONNECTs beyond hello_bytes each */
+    size_t starved_at;            /* bytes in use when a replay found none */
+    uint32_t auto_ids;            /* assigned so far */
+    struct midge_sessions sessions;
+    struct midge_subtree subs;
+    struct midge_retain retain;
+    midge_ms retain_swept;        /* age at which expired retained messages were last looked for */
+    struct midge_link *locals;
+    struct midge_op *ops;         /* calls from inside hooks, to be done after, oldest first */
+    struct midge_op **ops_tail;
+    const char *auto_id_prefix;
+    uint32_t seed[2];
+    uint32_t origin_seed[2];      /* of midge_origin: the same over restarts */
+    struct midge_sys *sys;
+    midge_ms sys_due;             /* age of the next $SYS update; MIDGE_NEVER = none */
     uint32_t sys_interval_s;
-    midge_ms pause_until;         /* age at which paused publishers are let go; 0 = nobody is paused */
-    uint8_t busy;                 /* depth of calls into the core: hooks are answered from inside */
-    bool pause_spent;             /* a whole pause did not help: refuse instead, until memory is free again */
-    bool starving;                /* a replay waits for memory */
-    size_t starved_at;            /* bytes in use when it found none */
-    bool low_memory;              /* MIDGE_EV_LOW_MEMORY was told */
-    bool shutting_down;
-    bool local_due;               /* a local client has something to be handed */
-    bool turn_synced;             /* midge_ready has synced the store in this turn */
-    bool any_broken;              /* some connection's `broken` is set */
-    bool any_doomed;              /* some session's `doomed` is set */
-    bool any_closing;             /* some local client was closed from inside a hook */
-    uint64_t bytes_received, bytes_sent, publish_received, publish_sent, publish_refused;
-    struct midge_books books[];   /* 3, by QoS, with MIDGE_BOOKS */
+    struct midge_counts counts[]; /* one with MIDGE_STATS, else none */
 };
 
 /* ---- broker.c: clock, calls, events ------------------------------------------------------------------- */

@@ -155,7 +155,7 @@ enum midge_reason midge_on_publish(struct midge_conn *c, struct midge_slice body
         return rc;
 
     if (MIDGE_STATS)
-        c->m->publish_received++;
+        c->m->counts->publish_received++;
     c->published = true;
     if (MIDGE_MAX_QOS == 2 && pk.qos == 2 && midge_ids_has(c->session->received, pk.pid))
         /* seen before: no second delivery [MQTT-4.3.3-10] [MQTT311-4.3.3-2] */

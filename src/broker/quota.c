@@ -280,7 +280,7 @@ void midge_quota_feed(struct midge *m)
 void midge_quota_refused(struct midge *m)
 {
     if (MIDGE_STATS)
-        m->publish_refused++;
+        m->counts->publish_refused++;
     if (m->low_memory || !above_high_water(m))
         return;
     m->low_memory = true;

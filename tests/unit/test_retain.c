@@ -128,11 +128,11 @@ static void a_message_costs_one_branch(void **state)
 {
     struct world *w = *state;
     must_set(w, "first", "");
-    assert_int_equal(w->heap.mem.by_tag[MIDGE_TAG_RETAIN], 0);
+    assert_int_equal(w->heap.counts.by_tag[MIDGE_TAG_RETAIN], 0);
     must_set(w, "a/very/deep/topic/with/many/levels", "");
-    assert_true(w->heap.mem.by_tag[MIDGE_TAG_RETAIN] <= 3 * sizeof(void *));
+    assert_true(w->heap.counts.by_tag[MIDGE_TAG_RETAIN] <= 3 * sizeof(void *));
     must_set(w, "a/very/deep/topic/with/many/levels", "again");
-    assert_true(w->heap.mem.by_tag[MIDGE_TAG_RETAIN] <= 3 * sizeof(void *));
+    assert_true(w->heap.counts.by_tag[MIDGE_TAG_RETAIN] <= 3 * sizeof(void *));
 }
 
 static void without_memory_nothing_changes_and_replacing_works(void **state)
