@@ -111,6 +111,7 @@ struct midge {
     bool starving;                /* a replay waits for memory */
     bool low_memory;              /* MIDGE_EV_LOW_MEMORY was told */
     bool pause_spent;             /* a whole pause did not help: refuse instead, until memory is free again */
+    bool turn_synced;             /* midge_ready has synced the store in this turn */
     midge_ms age;                 /* milliseconds since midge_new: all times inside are on this clock */
     midge_ms host_now;            /* the host's clock when age was last brought up to date */
     midge_ms pause_until;         /* age at which paused publishers are let go; 0 = nobody is paused */
