@@ -88,6 +88,7 @@ struct midge_conn {
 
 struct midge_op;
 struct midge_sys;
+struct midge_durable;
 
 /* With MIDGE_STATS. */
 struct midge_counts {
@@ -110,6 +111,7 @@ struct midge {
     bool starving;                /* a replay waits for memory */
     bool low_memory;              /* MIDGE_EV_LOW_MEMORY was told */
     bool pause_spent;             /* a whole pause did not help: refuse instead, until memory is free again */
+    bool turn_synced;             /* midge_ready has synced the store in this turn */
     midge_ms age;                 /* milliseconds since midge_new: all times inside are on this clock */
     midge_ms host_now;            /* the host's clock when age was last brought up to date */
     midge_ms pause_until;         /* age at which paused publishers are let go; 0 = nobody is paused */
@@ -117,6 +119,7 @@ struct midge {
     struct midge_fifo ready;
     struct midge_timers conn_timers; /* of connections */
     struct midge_timers away_timers; /* of sessions that are not connected */
+    struct midge_durable *durable;  /* NULL without a store */
     const struct midge_conn *hello; /* whose CONNECT is being handled, and the client id in it */
     struct midge_slice hello_id;
     uint32_t conn_count;          /* open, those that are ending included */
@@ -134,6 +137,7 @@ struct midge {
     struct midge_op **ops_tail;
     const char *auto_id_prefix;
     uint32_t seed[2];
+    uint32_t origin_seed[2];      /* of midge_origin: the same over restarts */
     struct midge_sys *sys;
     midge_ms sys_due;             /* age of the next $SYS update; MIDGE_NEVER = none */
     uint32_t sys_interval_s;
@@ -255,6 +259,9 @@ void midge_session_end(struct midge *m, struct midge_session *s, uint8_t reason)
 /* Those that a full queue has doomed: the client is told, or the session ended. */
 void midge_end_doomed(struct midge *m);
 
+/* on_publish.c: $SYS is the broker's own. */
+bool midge_topic_reserved(struct midge_slice topic);
+
 /* route.c: a message to the retained store, sessions, groups. */
 /* SUCCESS, NO_MATCHING_SUBSCRIBERS, or QUOTA_EXCEEDED: then nobody has it. `from`: the publishing session, NULL = the
  * host. Borrows msg. */
@@ -310,6 +317,38 @@ void midge_quota_starved(struct midge *m);                                /* a r
 void midge_quota_feed(struct midge *m);                                   /* let it try again, if some was freed */
 void midge_quota_refused(struct midge *m);                                /* the memory limit refused a publisher */
 
+/* The window's worth of waiting entries takes its packet ids, so that one sync does for all. */
+void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t window);
+/* The connection is gone: those that were not sent wait again. */
+void midge_outbox_unprepare(struct midge *m, struct midge_session *s);
+
+/* durable.c: what the store is told. Each does nothing without a store, or for a session that it does not know. */
+bool midge_durable_start(struct midge *m, const struct midge_store *store);
+void midge_durable_stop(struct midge *m);
+bool midge_durable_serves(const struct midge *m);
+void midge_durable_turn(struct midge *m);
+void midge_durable_before_pull(struct midge_conn *c);
+void midge_durable_sync(struct midge *m); /* if a peer waits for it */
+midge_ms midge_durable_due(const struct midge *m); /* age of the sync that nobody waits for */
+void midge_durable_tick(struct midge *m);
+/* Memory for the records of an entry, taken before anybody gets the message. False: none. */
+bool midge_durable_expect(struct midge *m, struct midge_entry *e);
+/* must: a peer may rely on it. */
+void midge_durable_entry(struct midge *m, struct midge_entry *e, bool must);
+void midge_durable_entry_gone(struct midge *m, const struct midge_entry *e); /* before it is freed */
+bool midge_durable_retained(struct midge *m, struct midge_msg *msg); /* false: no memory */
+/* Before it is removed; NULL is fine. */
+void midge_durable_not_retained(struct midge *m, struct midge_msg *msg, bool must);
+void midge_durable_session(struct midge *m, struct midge_session *s); /* new, taken, left */
+/* A client is up: its session, and its will also if the session ends with the connection. */
+void midge_durable_connected(struct midge *m, struct midge_session *s);
+void midge_durable_session_gone(struct midge *m, struct midge_session *s);
+void midge_durable_will(struct midge *m, const struct midge_session *s);
+void midge_durable_will_gone(struct midge *m, const struct midge_session *s); /* before it is freed */
+void midge_durable_sub(struct midge *m, const struct midge_sub *sub, struct midge_slice filter);
+void midge_durable_sub_gone(struct midge *m, const struct midge_session *s, struct midge_slice filter);
+void midge_durable_received(struct midge *m, const struct midge_session *s, uint16_t pid, bool there);
+
 /* local.c */
 void midge_local_deliver(struct midge *m);
 void midge_local_lost(struct midge *m, struct midge_session *s); /* its session is being ended */
@@ -324,6 +363,7 @@ void *midge_local_tag(const struct midge_local *l);
 struct midge_will *midge_will_make(struct midge *m, const struct midge_connect *pk, enum midge_reason *rc);
 void midge_will_publish(struct midge *m, struct midge_session *s); /* if it has one */
 void midge_session_timer(struct midge *m, struct midge_timer *t);
+bool midge_session_expired(const struct midge *m, const struct midge_session *s);
 void midge_session_arm(struct midge *m, struct midge_session *s);  /* it has just gone away */
 midge_ms midge_retain_due(const struct midge *m);                  /* age of the next sweep */
 void midge_retain_sweep(struct midge *m);
