@@ -14,3 +14,4 @@
 #define MIDGE_SYS 0
 #define MIDGE_BOOKS 0
 #define MIDGE_RETAIN_SEEK 0
+#define MIDGE_TLS_PIECE 512
