@@ -77,7 +77,7 @@ static bool look_at(struct midge_tls_layer *t, enum midge_tls_result result)
 {
     if (result == MIDGE_TLS_FAILED) {
         t->is_over = true;
-        midge_layer_end(&t->layer, t->library->why(t));
+        midge_layer_end(&t->layer, t->calls->why(t));
     }
     if (result == MIDGE_TLS_ENDED)
         midge_layer_end(&t->layer, NULL);
@@ -86,7 +86,7 @@ static bool look_at(struct midge_tls_layer *t, enum midge_tls_result result)
 
 static bool shake(struct midge_tls_layer *t)
 {
-    t->layer.greeted = look_at(t, t->library->shake(t));
+    t->layer.greeted = look_at(t, t->calls->shake(t));
     return t->layer.greeted;
 }
 
@@ -94,7 +94,7 @@ static bool read_some(struct midge_tls_layer *t)
 {
     uint8_t plain[MIDGE_TLS_PIECE];
     size_t n;
-    if (!look_at(t, t->library->read(t, plain, sizeof plain, &n)))
+    if (!look_at(t, t->calls->read(t, plain, sizeof plain, &n)))
         return false;
     midge_layer_up(&t->layer, plain, n);
     return !t->layer.chain->ended;
@@ -129,7 +129,7 @@ static size_t pull_record(struct midge_tls_layer *t, uint8_t *out, size_t room)
     if (n == 0)
         return 0;
     point_out(t, out, room);
-    look_at(t, t->library->write(t, plain, n));
+    look_at(t, t->calls->write(t, plain, n));
     n = t->out_len;
     point_out(t, NULL, 0);
     return n;
@@ -138,7 +138,7 @@ static size_t pull_record(struct midge_tls_layer *t, uint8_t *out, size_t room)
 static size_t pull_goodbye(struct midge_tls_layer *t, uint8_t *out, size_t room)
 {
     if (t->layer.greeted && !t->is_over)
-        t->library->shut(t);
+        t->calls->shut(t);
     t->is_over = true;
     size_t n = pull_spill(t, out, room);
     t->layer.done = n == 0;
@@ -159,14 +159,14 @@ static size_t pull(struct midge_layer *l, uint8_t *out, size_t room)
 static void tls_free(struct midge_layer *l)
 {
     struct midge_tls_layer *t = (struct midge_tls_layer *)(void *)l;
-    t->library->free(t);
+    t->calls->free(t);
 }
 
 void midge_tls_layer_init(struct midge_tls_layer *t, const struct midge_tls_library *library,
                           const struct midge_memory *memory)
 {
     static const struct midge_layer_kind kind = { .feed = feed, .pull = pull, .free = tls_free };
-    *t = (struct midge_tls_layer){ .layer.kind = &kind, .library = library, .memory = memory };
+    *t = (struct midge_tls_layer){ .layer.kind = &kind, .calls = library, .memory = memory };
 }
 
 void midge_tls_layer_close(struct midge_tls_layer *t)

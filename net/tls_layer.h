@@ -26,7 +26,7 @@ struct midge_tls_library {
 /* The first member of a library's own. */
 struct midge_tls_layer {
     struct midge_layer layer;
-    const struct midge_tls_library *library;
+    const struct midge_tls_library *calls;
     const struct midge_memory *memory; /* borrows */
     const uint8_t *in;                 /* what is being fed */
     size_t in_len;
