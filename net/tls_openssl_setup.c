@@ -1,4 +1,4 @@
-/* tls_openssl_setup.c - what a TLS listener was told, made into an OpenSSL context, or into a line that says why not. */
+/* tls_openssl_setup.c - what a TLS listener was told, made into an OpenSSL context or a line that says why not. */
 #include "net/tls_openssl.h"
 
 #include <openssl/err.h>
