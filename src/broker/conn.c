@@ -161,7 +161,7 @@ void midge_recv(struct midge_conn *c, const void *bytes, size_t n, midge_ms now)
 {
     midge_enter(c->m, now);
     if (MIDGE_STATS)
-        c->m->bytes_received += n;
+        c->m->counts->bytes_received += n;
     if (!c->m->shutting_down) /* what comes now is not taken, and not acknowledged */
         midge_conn_take(c, midge_slice_of(bytes, n));
     midge_quota_pressure(c);
@@ -232,22 +232,16 @@ void midge_conn_send_text(struct midge_conn *c, midge_encoder encode, const void
     (void)midge_conn_send(c, encode, arg);
 }
 
-struct ack_out {
-    enum midge_packet type;
-    struct midge_ack ack;
-};
-
-static void encode_ack(struct midge_wr *w, const struct midge_conn *c, const void *arg)
+void midge_conn_encode_ack(struct midge_wr *w, const struct midge_conn *c, const void *ack)
 {
-    const struct ack_out *a = arg;
-    midge_encode_ack(w, a->type, c->version, &a->ack);
+    midge_encode_ack(w, c->version, ack);
 }
 
 void midge_send_ack(struct midge_conn *c, enum midge_packet type, uint16_t pid, uint8_t reason)
 {
-    struct ack_out a = { .type = type, .ack = { .pid = pid, .reason = reason } };
+    struct midge_ack_out a = { .type = type, .pid = pid, .reason = reason };
     /* [MQTT-3.1.2-29]: no text in acknowledgements for who does not ask for problem information */
-    midge_conn_send_text(c, encode_ack, &a, &a.ack.reason_string, c->request_problem ? reason : 0);
+    midge_conn_send_text(c, midge_conn_encode_ack, &a, &a.reason_string, c->request_problem ? reason : 0);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------ */
@@ -446,6 +440,9 @@ struct midge_conn *midge_ready(struct midge *m, midge_ms now)
         midge_quota_relief(m);
     if (MIDGE_RETAIN && m->starving)
         midge_quota_feed(m);
+    if (MIDGE_DURABLE && m->ready.head && !m->turn_synced)
+        midge_durable_turn(m);
+    m->turn_synced = m->ready.head != NULL;
     struct midge_link *l = m->ready.head;
     if (l)
         midge_fifo_remove(&m->ready, l);
@@ -553,6 +550,8 @@ enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice b
         s->expiry_s = midge_granted_expiry(c->m, midge_props_number(&pk.props, PROP_SESSION_EXPIRY));
     }
     if (MIDGE_WILL && s && pk.reason == MIDGE_RC_SUCCESS) {
+        if (MIDGE_DURABLE)
+            midge_durable_will_gone(c->m, s);
         midge_will_free(&c->m->mem, s->will); /* [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT311-3.14.4-3] */
         s->will = NULL;
     }
