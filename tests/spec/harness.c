@@ -11,7 +11,9 @@ midge_ms now;
 struct run_mode run_mode;
 const struct test *tests;
 
-static struct peer *peers, **peers_tail;
+struct peer *peers;
+bool broker_is_shut;
+static struct peer **peers_tail;
 static unsigned peer_count;
 static size_t input_bytes;
 static unsigned checks_to_skip;
@@ -207,6 +209,13 @@ void start(void)
     broker = midge_new(&config, now);
     if (!broker)
         fail_at(HERE, "midge_new: no memory");
+}
+
+void shut_down(void)
+{
+    broker_is_shut = true;
+    midge_shutdown(broker, now);
+    settle();
 }
 
 static void tick(void)
@@ -416,6 +425,7 @@ static void begin(void)
     input_bytes = waiting_bytes = 0;
     checks_to_skip = 0;
     inside = false;
+    broker_is_shut = false;
 }
 
 static void check_ends(void)
@@ -439,12 +449,17 @@ static void end(const struct test *t)
         return;
     checks_to_skip = 0;
     check_broker();
-    midge_shutdown(broker, now);
-    settle();
+    shut_down();
     midge_free(broker);
     broker = NULL;
     if (memory_used())
         broken("%zu bytes were not given back by midge_free", memory_used());
+}
+
+static void serve_and_end(const struct test *t)
+{
+    serve_after_refusal(t);
+    end(t);
 }
 
 static void run(const struct test *t)
@@ -461,7 +476,7 @@ bool run_test(const struct test *t)
     if (outcome == FAILED && run_mode.refuse && inside)
         outcome = PASSED; /* ended in a hook, so the broker cannot be used any more */
     else if (outcome == PASSED || (outcome == FAILED && run_mode.refuse))
-        outcome = outcome_of(end, t);
+        outcome = outcome_of(run_mode.refuse ? serve_and_end : end, t);
     if (outcome != PASSED)
         fprintf(stderr, "    in %s (%s)\n", t->name, t->file);
     drop_bite(); /* a hook may have ended the test */

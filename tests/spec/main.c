@@ -5,8 +5,8 @@
  * --feed N   midge_recv gets at most N bytes at once
  * --pull N   midge_pull gets room for N bytes
  * --cut      each test that sends fewer than 300 bytes is run again for each place where they can be cut
- * --refuse   each test that asks for fewer than 1000 blocks of memory is run again for each of them, which is
- *            refused: the test may miss something then, but no rule may be broken
+ * --refuse   each test is run again for each block of memory that it asks for, which is refused, once and then with
+ *            all that follow: the test may miss something then, but no rule may be broken (see run_refused)
  * --trace    prints all bytes
  */
 #include "run.h"
@@ -14,7 +14,6 @@
 #include <stdlib.h>
 
 #define CUT_BELOW 300
-#define REFUSE_BELOW 1000
 
 static struct {
     const char *filter;
@@ -71,20 +70,6 @@ static bool run_cut(const struct test *t)
     return true;
 }
 
-static bool run_refused(const struct test *t)
-{
-    const size_t n = run_blocks();
-    for (run_mode.refuse = 1; n < REFUSE_BELOW && run_mode.refuse <= n; run_mode.refuse++) {
-        if (!run_test(t)) {
-            fprintf(stderr, "    with block %zu of %zu refused\n", run_mode.refuse, n);
-            run_mode.refuse = 0;
-            return false;
-        }
-    }
-    run_mode.refuse = 0;
-    return true;
-}
-
 int main(int argc, char **argv)
 {
     unsigned passed = 0, failed = 0;
@@ -98,7 +83,7 @@ int main(int argc, char **argv)
             printf("%s\n", t->name);
             continue;
         }
-        if (run_test(t) && (!options.cut || run_cut(t)) && (!options.refuse || run_refused(t)))
+        if (run_test(t) && (!options.cut || run_cut(t)) && (!options.refuse || run_refused(t, 1)))
             passed++;
         else
             failed++;
