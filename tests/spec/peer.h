@@ -39,7 +39,7 @@ enum outcome outcome_of(void (*body)(const struct test *t), const struct test *t
 
 /* harness.c */
 extern struct peer *peers;      /* in the order of their dials */
-extern bool broker_is_shut;     /* midge_shutdown was called: nobody new is let in */
+extern bool broker_is_shut;     /* midge_shutdown was called, or its records are not back: it serves nobody */
 
 /* refuse.c */
 void serve_after_refusal(const struct test *t);

@@ -1,5 +1,8 @@
 /* refuse.c - memory that runs out in the middle of a test, and what has to work when there is some again. */
 #include "peer.h"
+#include "store.h"
+
+#include <limits.h>
 
 static bool pingresp_came(const struct peer *p)
 {
@@ -58,9 +61,9 @@ void serve_after_refusal(const struct test *t)
 {
     (void)t;
     run_mode.refuse = 0;
-    if (!broker || broker_is_shut)
+    if (!broker || broker_is_shut || store_fails_after != UINT_MAX)
         return;
-    hooks = (struct midge_hooks){ .random = hooks.random };
+    hooks = (struct midge_hooks){ .random = hooks.random, .wall_ms = hooks.wall_ms };
     limits = midge_limits_gateway;
     midge_set_limits(broker, &limits);
     settle();

@@ -12,6 +12,7 @@ struct run_mode {
     size_t refuse; /* the allocator says no to this request of the test, the first is 1; 0 = never */
     bool refuse_rest; /* and to all that follow, until the test is over */
     void (*on_request)(bool refused); /* told of each; NULL = nobody */
+    bool durable; /* every broker has a store */
     bool trace;   /* print what is sent and received */
 };
 extern struct run_mode run_mode;
