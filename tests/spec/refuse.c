@@ -60,8 +60,9 @@ static void serve_newcomer(uint8_t version)
 void serve_after_refusal(const struct test *t)
 {
     (void)t;
+    const bool refused = run_mode.refuse <= run_blocks();
     run_mode.refuse = 0;
-    if (!broker || broker_is_shut || store_fails_after != UINT_MAX)
+    if (!refused || !broker || broker_is_shut || store_fails_after != UINT_MAX)
         return;
     hooks = (struct midge_hooks){ .random = hooks.random, .wall_ms = hooks.wall_ms };
     limits = midge_limits_gateway;
