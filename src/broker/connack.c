@@ -1,10 +1,16 @@
 /* connack.c - what this broker grants, and the CONNACK that says so. */
 #include "broker/internal.h"
 
-uint8_t midge_max_qos(const struct midge *m)
+const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c)
+{
+    const struct midge_hooks *h = m->hooks;
+    return MIDGE_OWN_LIMITS && c && h->limits ? h->limits(h->user, c->user) : m->limits;
+}
+
+uint8_t midge_max_qos(const struct midge_limits *l)
 {
     const uint8_t built = MIDGE_MAX_QOS; /* a variable: gcc warns of a comparison with a constant 0 */
-    return m->limits->max_qos < built ? m->limits->max_qos : built;
+    return l->max_qos < built ? l->max_qos : built;
 }
 
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk)
@@ -31,13 +37,13 @@ static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const
 /* All that differs from the protocol's defaults. */
 static void announce(const struct midge_conn *c, const struct midge_connect *pk, struct midge_connack *out)
 {
-    const struct midge_limits *l = c->m->limits;
+    const struct midge_limits *l = midge_conn_limits(c->m, c);
     out->has_session_expiry = c->session->expiry_s != pk->session_expiry_s; /* [U5-3.2.2.3.2] */
     out->session_expiry_s = c->session->expiry_s;
     out->has_server_keep_alive = c->keepalive_s != pk->keepalive_s;
     out->server_keep_alive_s = c->keepalive_s;
     out->receive_maximum = l->receive_maximum;
-    out->maximum_qos = midge_max_qos(c->m); /* [MQTT-3.2.2-9] */
+    out->maximum_qos = midge_max_qos(l); /* [MQTT-3.2.2-9] */
     out->no_retain = !(MIDGE_RETAIN && l->retain);
     out->no_wildcards = !l->wildcards; /* [U5-3.2.2.3.11-13] */
     out->no_subscription_ids = !l->subscription_ids;
@@ -51,9 +57,10 @@ void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bo
 {
     struct midge_connack out = { .version = c->version,
                                  .session_present = session_present,
-                                 .assigned_id = midge_names_assigned(c->names), /* [MQTT-3.1.3-7] */
                                  .auth_method = midge_names_method(c->names),   /* [MQTT-4.12.0-5] */
                                  .auth_data = auth_data };
+    if (!pk->client_id.len)
+        out.assigned_id = midge_session_id(c->session); /* [MQTT-3.1.3-7]; the host may have chosen another */
     if (midge_served_v5(c))
         announce(c, pk, &out);
     if (!midge_conn_send(c, encode_connack, &out))

@@ -27,15 +27,27 @@ static struct midge_queue *oldest(struct midge_outbox *ob, bool window_open)
     return b ? &ob->waiting0 : NULL;
 }
 
-static bool window_open(const struct midge_session *s, uint32_t window)
+/* Counted anew each time: few set this limit, and nobody else pays for it. */
+static bool too_many_bytes(const struct midge_outbox *ob, uint32_t most)
 {
-    return MIDGE_MAX_QOS && s->outbox->inflight < window && midge_pid_next(s->last_pid, &s->outbox->unacked);
+    size_t n = 0;
+    for (const struct midge_entry *e = ob->unacked.head; e && n < most; e = e->next)
+        n += e->flying ? midge_msg_bytes(e->msg) : 0;
+    return n >= most;
+}
+
+static bool window_open(const struct midge *m, const struct midge_session *s, uint32_t window)
+{
+    const struct midge_outbox *ob = s->outbox;
+    uint32_t bytes = m->limits->inflight_bytes;
+    return MIDGE_MAX_QOS && ob->inflight < window && !(bytes && too_many_bytes(ob, bytes)) &&
+           midge_pid_next(s->last_pid, &ob->unacked);
 }
 
 bool midge_outbox_has_next(const struct midge *m, const struct midge_session *s, uint32_t window)
 {
     const struct midge_outbox *ob = s->outbox;
-    bool open = window_open(s, window);
+    bool open = window_open(m, s, window);
     bool replays = ob->replays && !(MIDGE_RETAIN && m->starving);
     return ob->waiting0.head || (open && (ob->resend || replays || ob->waiting.head));
 }
@@ -117,7 +129,7 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
     struct midge_outbox *ob = s->outbox;
     *owned = false;
     while (ob) {
-        bool open = window_open(s, window);
+        bool open = window_open(m, s, window);
         struct midge_entry *e = MIDGE_MAX_QOS && ob->resend && open ? next_resend(ob) : NULL;
         if (e)
             return e;
