@@ -78,6 +78,10 @@ set(MIDGE_POSIX_SOURCES
 )
 
 set(MIDGE_APP_SOURCES
+    app/midge/conf.c
+    app/midge/conf_keys.c
+    app/midge/conf_value.c
     app/midge/main.c
+    app/midge/near.c
     app/midge/options.c
 )

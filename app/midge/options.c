@@ -1,6 +1,8 @@
 /* options.c - the command line: one row an option, from which parsing, --help and messages are made. */
 #include "options.h"
 
+#include "near.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,39 +120,14 @@ static const struct row *find_letter(char letter)
     return NULL;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How many letters have to be put in, taken out or changed to make one word of the other. */
-static size_t distance(const char *a, size_t a_len, const char *b)
-{
-    size_t row[NAME_MAX_BYTES + 1];
-    size_t b_len = strlen(b);
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[b_len];
-}
-
 /* The option that was probably meant; NULL: nothing comes close. */
 static const struct row *nearest(const char *name, size_t len)
 {
     const struct row *best = NULL;
-    size_t best_distance = 3;
-    for (size_t i = 0; i < ROWS && len <= NAME_MAX_BYTES; i++) {
-        bool begins = len >= 2 && len < strlen(rows[i].name) && memcmp(rows[i].name, name, len) == 0;
-        size_t d = begins ? 1 : distance(name, len, rows[i].name);
-        if (d < best_distance && d < strlen(rows[i].name)) {
+    size_t best_distance = NEAR_LIMIT;
+    for (size_t i = 0; i < ROWS; i++) {
+        size_t d = near_distance(name, len, rows[i].name);
+        if (d < best_distance) {
             best = &rows[i];
             best_distance = d;
         }
