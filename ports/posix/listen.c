@@ -85,6 +85,7 @@ static struct midge_listener *add(struct midge_loop *loop, int fd, struct midge_
     if (l && !getsockname(fd, (struct sockaddr *)&bound, &len)) {
         *l = (struct midge_listener){ .source = SOURCE_LISTENER,
                                       .fd = fd,
+                                      .loop = loop,
                                       .port = port_of((const struct sockaddr *)&bound) };
         if (!arm(loop, l, EPOLL_CTL_ADD, EPOLLIN))
             return *at = l;
@@ -125,7 +126,8 @@ static void close_from(struct midge_listener **at)
     while (*at) {
         struct midge_listener *l = *at;
         *at = l->next;
-        close(l->fd);
+        if (l->fd >= 0)
+            close(l->fd);
         free(l);
     }
 }
@@ -212,8 +214,8 @@ int midge_loop_listen(struct midge_loop *loop, const char *host, uint16_t port, 
 uint16_t midge_loop_address(const struct midge_loop *loop, unsigned i, char *out, size_t size)
 {
     const struct midge_listener *l = loop->listeners;
-    while (l && i--)
-        l = l->next;
+    for (; l && (l->fd < 0 || i); l = l->next)
+        i -= l->fd >= 0;
     if (!l)
         return 0;
     struct sockaddr_storage bound = { .ss_family = AF_UNSPEC };
@@ -226,8 +228,62 @@ uint16_t midge_loop_address(const struct midge_loop *loop, unsigned i, char *out
 
 void midge_listeners_close(struct midge_loop *loop)
 {
-    close_from(&loop->listeners);
+    for (struct midge_listener *l = loop->listeners; l; l = l->next)
+        midge_listener_close(l);
     loop->starving = false;
+}
+
+void midge_listeners_free(struct midge_loop *loop)
+{
+    close_from(&loop->listeners);
+}
+
+/* ---- by options ---------------------------------------------------------------------------------------- */
+
+static int take_socket(struct midge_loop *loop, int fd, struct midge_listener **tail, char *why, size_t why_size)
+{
+    if (add(loop, fd, tail))
+        return 0;
+    snprintf(why, why_size, "cannot listen on the socket that was handed over: %s", strerror(errno));
+    return errno;
+}
+
+int midge_loop_open(struct midge_loop *loop, const struct midge_listen *what, struct midge_listener **out, char *why,
+                    size_t why_size)
+{
+    struct midge_listener **tail = &loop->listeners;
+    while (*tail)
+        tail = &(*tail)->next;
+    const char *host = what->host ? what->host : what->family == AF_INET ? "0.0.0.0" : what->family ? "::" : NULL;
+    int err = what->socket_fd > 0 ? take_socket(loop, what->socket_fd, tail, why, why_size)
+                                  : midge_loop_listen(loop, host, what->port, why, why_size);
+    for (struct midge_listener *l = *tail; !err && l; l = l->next) {
+        l->user = what->user;
+        l->most = what->connections;
+    }
+    if (!err && out)
+        *out = *tail;
+    return err;
+}
+
+int midge_listener_renew(struct midge_listener *l, const struct midge_listen *what, char *why, size_t why_size)
+{
+    (void)why;
+    (void)why_size;
+    void *user = l->user;
+    for (; l && l->user == user; l = l->next)
+        l->most = what->connections;
+    return 0;
+}
+
+void midge_listener_close(struct midge_listener *l)
+{
+    void *user = l->user;
+    for (; l && l->user == user; l = l->next) {
+        if (l->fd >= 0)
+            close(l->fd);
+        l->fd = -1;
+    }
 }
 
 /* ---- accepting ----------------------------------------------------------------------------------------- */
@@ -236,7 +292,8 @@ void midge_listeners_resume(struct midge_loop *loop)
 {
     loop->starving = false;
     for (struct midge_listener *l = loop->listeners; l; l = l->next)
-        arm(loop, l, EPOLL_CTL_MOD, EPOLLIN);
+        if (l->fd >= 0)
+            arm(loop, l, EPOLL_CTL_MOD, EPOLLIN);
 }
 
 /* A listener that is armed and cannot be served would wake the loop for ever. So none is, until one of our
@@ -247,7 +304,8 @@ static void rest(struct midge_loop *loop, int err)
     loop->starving = true;
     loop->accept_again = loop->now + REST_MS;
     for (struct midge_listener *l = loop->listeners; l; l = l->next)
-        arm(loop, l, EPOLL_CTL_MOD, 0);
+        if (l->fd >= 0)
+            arm(loop, l, EPOLL_CTL_MOD, 0);
     if (!loop->complained)
         midge_say(loop, MIDGE_LOG_WARNING, "Cannot accept connections for now: %s.", strerror(err));
     loop->complained = true;
@@ -279,12 +337,12 @@ static bool after_failure(struct midge_loop *loop, int err)
 
 void midge_listener_event(struct midge_loop *loop, struct midge_listener *l)
 {
-    for (int i = 0; i < ACCEPTS_A_PASS && !loop->starving; i++) {
+    for (int i = 0; l->fd >= 0 && i < ACCEPTS_A_PASS && !loop->starving; i++) {
         struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
         socklen_t len = sizeof peer;
         int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
-            midge_sock_open(loop, fd, (const struct sockaddr *)&peer, l->port);
+            midge_sock_open(l, fd, (const struct sockaddr *)&peer);
         else if (!after_failure(loop, errno))
             return;
     }

@@ -210,6 +210,7 @@ void midge_loop_free(struct midge_loop *loop)
     midge_postbox_free(&loop->postbox);
     midge_socks_close(loop);
     midge_socks_bury(loop);
+    midge_listeners_free(loop);
     if (loop->broker)
         midge_free(loop->broker);
     while (loop->watches) {
@@ -275,7 +276,7 @@ static void hand_over(struct midge_loop *loop, const struct epoll_event *event)
     case SOURCE_LISTENER:
         midge_listener_event(loop, source);
         break;
-    default:
+    default: /* a listener closed in this pass accepts nothing any more */
         if (w->fd >= 0)
             w->ready(w->user, w->fd);
     }

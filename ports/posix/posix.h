@@ -21,8 +21,11 @@ enum midge_source { SOURCE_SOCK, SOURCE_LISTENER, SOURCE_WATCH };
 struct midge_listener {
     uint8_t source;
     uint16_t port;
-    int fd;
+    int fd; /* -1: closed; it stays for its connections */
     struct midge_listener *next;
+    struct midge_loop *loop;
+    void *user;
+    uint32_t most, count; /* of connections; most 0 = no limit */
 };
 
 struct midge_watch {
@@ -47,6 +50,7 @@ struct midge_sock {
     bool closing;
     int fd;               /* -1: dead; an event of this pass may still name it */
     struct midge_loop *loop;
+    struct midge_listener *listener;
     union {
         struct midge_conn *conn; /* open: given back with midge_lost exactly once */
         midge_ms until;          /* closing: how long its peer may take */
@@ -116,11 +120,12 @@ void midge_listener_event(struct midge_loop *loop, struct midge_listener *l);
 /* Arms the listeners again after a rest. */
 void midge_listeners_resume(struct midge_loop *loop);
 void midge_listeners_close(struct midge_loop *loop);
+void midge_listeners_free(struct midge_loop *loop);
 
 /* ---- sockets (sock.c) ---------------------------------------------------------------------------------- */
 
 /* Takes fd. A connection the core does not want is closed. */
-void midge_sock_open(struct midge_loop *loop, int fd, const struct sockaddr *peer, uint16_t port);
+void midge_sock_open(struct midge_listener *l, int fd, const struct sockaddr *peer);
 void midge_sock_event(struct midge_sock *s, uint32_t events);
 /* Sends what the core has for this connection, then does what it asks: close, pause, go on. */
 void midge_sock_serve(struct midge_sock *s);

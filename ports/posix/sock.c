@@ -140,6 +140,7 @@ static void die(struct midge_sock *s)
     close(s->fd);
     s->fd = -1;
     loop->stats.sockets--;
+    s->listener->count--;
     hang(s, &loop->dead);
     if (loop->starving)
         midge_listeners_resume(loop); /* here is a descriptor */
@@ -299,12 +300,13 @@ static uint32_t address_key(const struct midge_loop *loop, const struct sockaddr
     return key ? key : 1;
 }
 
-static struct midge_sock *new_sock(struct midge_loop *loop, int fd, const struct sockaddr *peer)
+static struct midge_sock *new_sock(struct midge_listener *l, int fd, const struct sockaddr *peer)
 {
-    struct midge_sock *s = malloc(sizeof *s);
+    struct midge_loop *loop = l->loop;
+    struct midge_sock *s = l->most && l->count >= l->most ? NULL : malloc(sizeof *s);
     if (!s)
         return NULL;
-    *s = (struct midge_sock){ .source = SOURCE_SOCK, .events = EPOLLIN, .fd = fd, .loop = loop };
+    *s = (struct midge_sock){ .source = SOURCE_SOCK, .events = EPOLLIN, .fd = fd, .loop = loop, .listener = l };
     const struct midge_peer who = { .user = s, .address_key = address_key(loop, peer) };
     struct epoll_event event = { .events = EPOLLIN, .data.ptr = s };
     s->u.conn = midge_accept(loop->broker, &who, loop->now);
@@ -316,12 +318,14 @@ static struct midge_sock *new_sock(struct midge_loop *loop, int fd, const struct
     return NULL;
 }
 
-void midge_sock_open(struct midge_loop *loop, int fd, const struct sockaddr *peer, uint16_t port)
+void midge_sock_open(struct midge_listener *l, int fd, const struct sockaddr *peer)
 {
+    struct midge_loop *loop = l->loop;
+    uint16_t port = l->port;
     char text[MIDGE_PEER_TEXT] = "";
     if (loop->config.say)
         midge_address_text(peer, text, sizeof text);
-    struct midge_sock *s = new_sock(loop, fd, peer);
+    struct midge_sock *s = new_sock(l, fd, peer);
     if (!s) {
         close(fd);
         loop->stats.refused++;
@@ -332,6 +336,7 @@ void midge_sock_open(struct midge_loop *loop, int fd, const struct sockaddr *pee
     hang(s, &loop->open);
     loop->stats.accepted++;
     loop->stats.sockets++;
+    l->count++;
     midge_say(loop, MIDGE_LOG_NOTICE, "New connection from %s on port %u.", text, port);
 }
 
@@ -346,4 +351,16 @@ void midge_peer_text(const void *peer, char *out, size_t size)
     }
     getpeername(s->fd, (struct sockaddr *)&address, &len);
     midge_address_text((const struct sockaddr *)&address, out, size);
+}
+
+struct midge_slice midge_peer_identity(const void *peer)
+{
+    (void)peer;
+    return (struct midge_slice){ 0 };
+}
+
+void *midge_peer_listener_user(const void *peer)
+{
+    const struct midge_sock *s = peer;
+    return s ? s->listener->user : NULL;
 }
