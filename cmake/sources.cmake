@@ -70,6 +70,7 @@ set(MIDGE_CLIENT_SOURCES
 set(MIDGE_POSIX_SOURCES
     ports/posix/listen.c
     ports/posix/log.c
+    ports/posix/log_event.c
     ports/posix/loop.c
     ports/posix/memory.c
     ports/posix/mosq_broker.c
@@ -77,11 +78,28 @@ set(MIDGE_POSIX_SOURCES
     ports/posix/sock.c
 )
 
+# Answers to the broker's questions, from files; the second list needs OpenSSL.
+set(MIDGE_PLUG_SOURCES
+    plug/acl_file.c
+    plug/lines.c
+    plug/topics.c
+)
+set(MIDGE_PLUG_CRYPTO_SOURCES
+    plug/login_file.c
+    plug/login_worker.c
+    plug/password.c
+)
+
 set(MIDGE_APP_SOURCES
     app/midge/conf.c
     app/midge/conf_keys.c
     app/midge/conf_value.c
+    app/midge/doors.c
+    app/midge/hooks.c
+    app/midge/limits.c
+    app/midge/logs.c
     app/midge/main.c
     app/midge/near.c
+    app/midge/notify.c
     app/midge/options.c
 )

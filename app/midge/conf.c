@@ -239,6 +239,7 @@ static struct conf *new_conf(void)
     unset_numbers(c, &c->fallback, false);
     init_listener(c, &c->fallback);
     init_auth(&c->auth);
+    c->memory_limit = CONF_UNSET;
     c->retain_available = true;
     c->set_tcp_nodelay = true;
     c->connection_messages = true;
@@ -260,16 +261,17 @@ static bool settle_fallback(struct conf_reader *r)
     struct conf_listener *l = &c->fallback;
     l->port = c->port == CONF_UNSET ? 1883 : (uint16_t)c->port;
     l->host = c->bind_address.text;
+    l->loopback = c->loopback_only;
     l->next = c->listeners;
     c->listeners = l;
     return true;
 }
 
-static bool same_place(const struct conf_listener *a, const struct conf_listener *b)
+bool conf_same_place(const struct conf_listener *a, const struct conf_listener *b)
 {
     if (a->unix_path || b->unix_path)
         return a->unix_path && b->unix_path && strcmp(a->unix_path, b->unix_path) == 0;
-    if (a->port != b->port || a->port == 0 || (a->socket_domain | b->socket_domain) == (CONF_IPV4 | CONF_IPV6))
+    if (a->port != b->port || a->loopback != b->loopback || (a->socket_domain | b->socket_domain) == (CONF_IPV4 | CONF_IPV6))
         return false;
     return strcmp(a->host ? a->host : "*", b->host ? b->host : "*") == 0 &&
            strcmp(a->bind_interface.text ? a->bind_interface.text : "",
@@ -280,7 +282,7 @@ static bool check_places(struct conf_reader *r)
 {
     for (const struct conf_listener *a = r->conf->listeners; a; a = a->next)
         for (const struct conf_listener *b = a->next; b; b = b->next)
-            if (same_place(a, b)) {
+            if ((a->port || a->unix_path) && conf_same_place(a, b)) {
                 const struct conf_text at = { NULL, b->file, b->line };
                 return fail_at(r, &at, "listener", "the same address has a listener already; leave one of them out");
             }
@@ -344,17 +346,64 @@ bool conf_anonymous(const struct conf *c, const struct conf_listener *l)
     return said == CONF_NOT_SAID ? c->loopback_only : said == CONF_YES;
 }
 
+static bool has_port(const struct conf *c, uint16_t port)
+{
+    for (const struct conf_listener *l = c->listeners; l; l = l->next)
+        if (l->port == port && !l->unix_path)
+            return true;
+    return false;
+}
+
 bool conf_add_listener(struct conf *c, const char *host, uint16_t port)
 {
-    for (const struct conf_listener *l = c->listeners; l && !host; l = l->next)
-        if (l->port == port && !l->unix_path && !(c->loopback_only && l == &c->fallback))
-            return true;
+    if (!host && has_port(c, port))
+        return true;
     struct conf_listener *l = new_listener(c);
     if (!l)
         return false;
-    l->host = host ? conf_copy(c, host) : NULL;
+    l->loopback = !host;
+    l->host = host && strcmp(host, "*") != 0 ? host : NULL;
     l->port = port;
     return true;
+}
+
+void conf_drop_fallback(struct conf *c)
+{
+    if (c->loopback_only && c->listeners == &c->fallback)
+        c->listeners = c->fallback.next;
+}
+
+/* ---- what SIGHUP leaves as it is ------------------------------------------------------------------------- */
+
+static bool same_text(const struct conf_text *a, const struct conf_text *b)
+{
+    return a->text && b->text ? strcmp(a->text, b->text) == 0 : a->text == b->text;
+}
+
+static bool same_value(const struct conf_key *k, const struct conf *old, const struct conf *now)
+{
+    const char *a = (const char *)old + k->at, *b = (const char *)now + k->at;
+    switch (k->type) {
+    case CONF_FLAG:
+    case CONF_WORD:
+        return *a == *b;
+    case CONF_NUMBER:
+    case CONF_SPAN:
+        return memcmp(a, b, sizeof(int64_t)) == 0;
+    default:
+        return same_text((const void *)a, (const void *)b);
+    }
+}
+
+void conf_say_unchanged(const struct conf *old, const struct conf *now, void (*say)(void *user, const char *key),
+                        void *user)
+{
+    for (size_t i = 0; i < conf_key_count; i++) {
+        const struct conf_key *k = &conf_keys[i];
+        bool looked_at = k->scope == CONF_GLOBAL && !k->reload && k->standing == CONF_SERVED && k->type != CONF_SPECIAL;
+        if (looked_at && !same_value(k, old, now))
+            say(user, k->name);
+    }
 }
 
 /* ---- include_dir, listener ------------------------------------------------------------------------------ */

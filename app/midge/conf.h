@@ -50,6 +50,7 @@ struct conf_listener {
     uint16_t port;     /* 0 with unix_path */
     const char *host;  /* NULL = every address */
     const char *unix_path;
+    bool loopback;     /* 127.0.0.1 and ::1, in place of host */
     struct conf_auth auth;
     bool touched; /* the default listener: a key that is of listeners stood before the first `listener` */
     struct conf_text touched_by;
@@ -126,8 +127,16 @@ void conf_free(struct conf *c);
 const struct conf_auth *conf_auth_of(const struct conf *c, const struct conf_listener *l);
 /* Is somebody who gives no user name let in? */
 bool conf_anonymous(const struct conf *c, const struct conf_listener *l);
-/* Another listener, from the command line, unless the file has one at that port. False: no memory. */
+/* Two listeners at one place. */
+bool conf_same_place(const struct conf_listener *a, const struct conf_listener *b);
+/* Another listener, from the command line; host NULL: loopback, and only if no other has this port. False: no
+ * memory. */
 bool conf_add_listener(struct conf *c, const char *host, uint16_t port);
+/* What is only there without a listener gives way to those of the command line. */
+void conf_drop_fallback(struct conf *c);
+/* Says of each key whose value differs, and that SIGHUP does not change, that it waits for the next start. */
+void conf_say_unchanged(const struct conf *old, const struct conf *now, void (*say)(void *user, const char *key),
+                        void *user);
 
 /* ---- the table of keys --------------------------------------------------------------------------------- */
 

@@ -159,6 +159,15 @@ static bool set_mount_point(struct conf_reader *r, char *value)
     return own_listener(r) && conf_text_set(r, &r->listener->mount_point, value);
 }
 
+static bool set_memory(struct conf_reader *r, char *value)
+{
+    const char *word = conf_word(&value);
+    int64_t *out = &r->conf->memory_limit;
+    if (!word || !conf_number(r, word, 0, INT64_MAX, out) || !conf_end(r, &value))
+        return false;
+    return !*out || *out >= 1 << 20 || conf_fail(r, "%s is too little to serve anybody; give 1048576 or more", word);
+}
+
 static bool set_origin(struct conf_reader *r, char *value)
 {
     return own_listener(r) && conf_list_add(r, &r->listener->origins, value);
@@ -279,7 +288,7 @@ const struct conf_key conf_keys[] = {
       .help = "client ids must begin like this; may be repeated, one of them is enough" },
 
     /* limits */
-    { "memory_limit", GLOBAL(memory_limit), NUMBER(0, INT64_MAX, "BYTES"), RELOAD, .unset = "1 GiB",
+    { "memory_limit", GLOBAL(memory_limit), SET(set_memory, "BYTES"), RELOAD, .unset = "1 GiB",
       .help = "all memory that clients, sessions and messages may take; 0 is no limit" },
     { "global_max_connections", GLOBAL(global_max_connections), NUMBER(-1, INT32_MAX, "COUNT"), RELOAD,
       .unset = "100000, or what descriptors allow", .help = "connections at once; -1 is the default" },
