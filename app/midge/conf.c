@@ -338,12 +338,14 @@ const struct conf_auth *conf_auth_of(const struct conf *c, const struct conf_lis
     return c->per_listener_settings ? &l->auth : &c->auth;
 }
 
-/* As Mosquitto 2: yes where the file says so; unless it says anything, only on loopback without a listener. */
+/* As Mosquitto 2: yes where the file says so; unless it says anything, only on loopback without a listener, and
+ * not to those who have made accounts. */
 bool conf_anonymous(const struct conf *c, const struct conf_listener *l)
 {
     uint8_t own = l->auth.allow_anonymous; /* listener_allow_anonymous */
     uint8_t said = own != CONF_NOT_SAID ? own : conf_auth_of(c, l)->allow_anonymous;
-    return said == CONF_NOT_SAID ? c->loopback_only : said == CONF_YES;
+    bool open = c->loopback_only && !conf_auth_of(c, l)->password_file.text;
+    return said == CONF_NOT_SAID ? open : said == CONF_YES;
 }
 
 static bool has_port(const struct conf *c, uint16_t port)
@@ -371,6 +373,7 @@ void conf_drop_fallback(struct conf *c)
 {
     if (c->loopback_only && c->listeners == &c->fallback)
         c->listeners = c->fallback.next;
+    c->loopback_only &= !c->file; /* -a alone lets everybody in, and says so; -a with a file goes by the file */
 }
 
 /* ---- what SIGHUP leaves as it is ------------------------------------------------------------------------- */

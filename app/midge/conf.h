@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #define CONF_UNSET INT64_MIN /* a number that the file does not give */
+#define CONF_STAMP_SIZE 64   /* room for log_timestamp_format */
 
 /* ---- values -------------------------------------------------------------------------------------------- */
 
@@ -58,7 +59,7 @@ struct conf_listener {
     int64_t max_connections, max_qos, max_topic_alias, max_topic_alias_broker, proxy;
     uint8_t protocol, socket_domain, tls_version, versions; /* versions: bits 3, 4, 5; 0 = all */
     bool use_username_as_clientid, use_identity_as_username, use_subject_as_username, require_certificate;
-    struct conf_text bind_interface, mount_point;
+    struct conf_text bind_interface;
     struct conf_text cafile, capath, certfile, keyfile, crlfile, ciphers, ciphers_13, psk_hint;
     struct conf_list origins;
 };
@@ -102,7 +103,7 @@ struct conf {
 
     int64_t max_inflight_messages, max_inflight_bytes, max_queued_messages, max_queued_bytes, max_packet_size;
     int64_t max_keepalive, memory_limit, message_size_limit, sys_interval, global_max_connections;
-    int64_t global_max_clients, connections_per_address, session_expiry_s, log_facility;
+    int64_t global_max_clients, connections_per_address, session_expiry_s, log_facility, autosave_s;
     bool queue_qos0_messages, retain_available, set_tcp_nodelay, persistence;
     uint8_t queue_policy, durability;
     struct conf_list clientid_prefixes;
@@ -149,7 +150,7 @@ enum conf_standing {
 };
 
 /* What a build may lack; a key that needs it is then refused. */
-enum conf_part { CONF_CORE, CONF_CRYPTO, CONF_TLS, CONF_WS, CONF_UNIX, CONF_PROXY, CONF_STORE };
+enum conf_part { CONF_CORE, CONF_CRYPTO, CONF_TLS, CONF_STORE };
 bool conf_has(enum conf_part part);
 const char *conf_part_name(enum conf_part part);
 

@@ -11,6 +11,9 @@
 #ifndef MIDGE_HAS_OPENSSL
 #define MIDGE_HAS_OPENSSL 0
 #endif
+#ifndef MIDGE_HAS_SQLITE
+#define MIDGE_HAS_SQLITE 0
+#endif
 
 /* ---- what this build has ------------------------------------------------------------------------------- */
 
@@ -20,11 +23,8 @@ static const struct {
 } parts[] = {
     [CONF_CORE] = { "", true },
     [CONF_CRYPTO] = { "OpenSSL", MIDGE_HAS_OPENSSL },
-    [CONF_TLS] = { "TLS", false },
-    [CONF_WS] = { "WebSocket", false },
-    [CONF_UNIX] = { "Unix sockets", false },
-    [CONF_PROXY] = { "PROXY protocol", false },
-    [CONF_STORE] = { "store on disk", false },
+    [CONF_TLS] = { "TLS", MIDGE_HAS_OPENSSL },
+    [CONF_STORE] = { "SQLite", MIDGE_HAS_SQLITE },
 };
 
 bool conf_has(enum conf_part part)
@@ -152,13 +152,6 @@ static bool set_versions(struct conf_reader *r, char *value)
     return bits || conf_fail(r, "names no version: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0");
 }
 
-static bool set_mount_point(struct conf_reader *r, char *value)
-{
-    if (strpbrk(value, "+#"))
-        return conf_fail(r, "has + or #: it is put in front of topics, which have none");
-    return own_listener(r) && conf_text_set(r, &r->listener->mount_point, value);
-}
-
 static bool set_memory(struct conf_reader *r, char *value)
 {
     const char *word = conf_word(&value);
@@ -166,6 +159,13 @@ static bool set_memory(struct conf_reader *r, char *value)
     if (!word || !conf_number(r, word, 0, INT64_MAX, out) || !conf_end(r, &value))
         return false;
     return !*out || *out >= 1 << 20 || conf_fail(r, "%s is too little to serve anybody; give 1048576 or more", word);
+}
+
+static bool set_stamp(struct conf_reader *r, char *value)
+{
+    if (strlen(value) >= CONF_STAMP_SIZE)
+        return conf_fail(r, "is longer than %d bytes", CONF_STAMP_SIZE - 1);
+    return conf_text_set(r, &r->conf->log_timestamp_format, value);
 }
 
 static bool set_origin(struct conf_reader *r, char *value)
@@ -224,17 +224,14 @@ const struct conf_key conf_keys[] = {
       .help = "topic aliases used towards a 5.0 client that allows as many" },
     { "protocol", LISTENER(protocol), WORD("mqtt websockets any"), .unset = "mqtt",
       .help = "what this listener speaks; any: told apart by the first bytes" },
-    { "mount_point", LISTENER(mount_point), SET(set_mount_point, "PREFIX"), RELOAD, .unset = "none",
-      .help = "put in front of every topic of this listener's clients, and taken off what they get: they see only "
-              "what is below" },
     { "accept_protocol_versions", LISTENER(versions), SET(set_versions, "3,4,5"), RELOAD, .unset = "3,4,5",
       .help = "versions of MQTT that this listener serves: 3 is 3.1, 4 is 3.1.1, 5 is 5.0" },
     { "use_username_as_clientid", LISTENER(use_username_as_clientid), FLAG, RELOAD, .unset = "false",
       .help = "the client id is the user name, whatever CONNECT says; who has none is refused" },
-    { "enable_proxy_protocol", LISTENER(proxy), NUMBER(1, 2, "VERSION"), .part = CONF_PROXY, .unset = "off",
+    { "enable_proxy_protocol", LISTENER(proxy), NUMBER(1, 2, "VERSION"), .unset = "off",
       .help = "connections come through a proxy that tells the client's address in a PROXY header; both versions of "
               "it are understood" },
-    { "websockets_origin", LISTENER(origins), SET(set_origin, "ORIGIN"), RELOAD, .part = CONF_WS, .unset = "any",
+    { "websockets_origin", LISTENER(origins), SET(set_origin, "ORIGIN"), RELOAD, .unset = "any",
       .help = "web pages of this origin may connect, and no others; may be repeated" },
 
     /* TLS */
@@ -274,7 +271,7 @@ const struct conf_key conf_keys[] = {
     { "listener_allow_anonymous", .scope = CONF_LISTENER, SET(set_own_anonymous, "true|false"), RELOAD,
       .unset = "as allow_anonymous", .help = "the same for this listener alone" },
     { "password_file", AUTH(password_file), .type = CONF_FILE, .words = "FILE", RELOAD, .part = CONF_CRYPTO,
-      .unset = "none: any user name is good",
+      .unset = "none: user names are good where allow_anonymous is true",
       .help = "users and their passwords, as 'midge passwd' and mosquitto_passwd write them" },
     { "acl_file", AUTH(acl_file), .type = CONF_FILE, .words = "FILE", RELOAD, .unset = "none: everything is allowed",
       .help = "who may read and write which topics: see ACCESS CONTROL" },
@@ -330,10 +327,11 @@ const struct conf_key conf_keys[] = {
       .part = CONF_STORE, .unset = "the working directory", .help = "where the store is" },
     { "persistence_file", GLOBAL(persistence_file), TEXT("NAME"), .part = CONF_STORE, .unset = "midge.db",
       .help = "the store's file in that folder" },
-    { "durability", GLOBAL(durability), WORD("strict relaxed"), .part = CONF_STORE, .unset = "strict",
-      .help = "strict: what is acknowledged is on the disk; relaxed: a crash may lose the last second; Midge's own key" },
-    { "autosave_interval", GLOBAL(unused_number), NUMBER(0, INT32_MAX, "SECONDS"), .standing = CONF_SAME, RELOAD,
-      .unset = "", .help = "everything is on the disk before it is acknowledged; there is nothing to save now and then" },
+    { "durability", GLOBAL(durability), WORD("full relaxed"), .part = CONF_STORE, .unset = "full",
+      .help = "full: what is acknowledged is on the disk; relaxed: a crash may lose what came in the last "
+              "autosave_interval; Midge's own key" },
+    { "autosave_interval", GLOBAL(autosave_s), NUMBER(0, INT32_MAX, "SECONDS"), .unset = "1",
+      .help = "with 'durability relaxed', how often the disk is waited for; 0 is 1. Otherwise nothing waits to be saved" },
     { "autosave_on_changes", GLOBAL(unused_flag), FLAG, .standing = CONF_SAME, RELOAD, .unset = "",
       .help = "everything is on the disk before it is acknowledged" },
     { "retain_expiry_interval", GLOBAL(unused_number), NUMBER(0, INT32_MAX, "MINUTES"), .standing = CONF_SAME, RELOAD,
@@ -365,7 +363,7 @@ const struct conf_key conf_keys[] = {
     { "log_type", GLOBAL(log_types), SET(set_log_type, "TYPE"), RELOAD, .unset = "error warning notice information",
       .help = "what is logged: error warning notice information subscribe unsubscribe debug all none; may be repeated" },
     { "log_timestamp", GLOBAL(log_timestamp), FLAG, RELOAD, .unset = "true", .help = "each line begins with the time" },
-    { "log_timestamp_format", GLOBAL(log_timestamp_format), TEXT("FORMAT"), RELOAD, .unset = "seconds since 1970",
+    { "log_timestamp_format", GLOBAL(log_timestamp_format), SET(set_stamp, "FORMAT"), RELOAD, .unset = "seconds since 1970",
       .help = "how the time looks, as strftime(3) reads it: %Y-%m-%dT%H:%M:%S" },
     { "log_facility", GLOBAL(log_facility), NUMBER(0, 7, "NUMBER"), RELOAD, .unset = "daemon",
       .help = "the facility of syslog is local0 to local7" },
@@ -383,6 +381,8 @@ const struct conf_key conf_keys[] = {
     { "plugin_opt_*", .scope = CONF_AUTH, REFUSED, .help = PLUGIN },
     { "http_dir", .scope = CONF_LISTENER, REFUSED, .help = "Midge serves no web pages; let a web server do it" },
     { "http_api", .scope = CONF_LISTENER, REFUSED, .help = "Midge has no such interface" },
+    { "mount_point", .scope = CONF_LISTENER, REFUSED,
+      .help = "Midge puts nothing in front of topics; keep clients apart by acl_file: pattern readwrite PREFIX/%u/#" },
     { "websockets_log_level", .scope = CONF_GLOBAL, REFUSED, .help = "leave it out; log_type debug says more" },
     { "websockets_headers_size", .scope = CONF_GLOBAL, REFUSED, .help = "leave it out; 4096 bytes are taken" },
     { "packet_buffer_size", .scope = CONF_GLOBAL, REFUSED, .help = "leave it out; buffers are as large as they need to be" },

@@ -93,19 +93,66 @@ bool doors_check(const struct conf *c, char *why, size_t why_size)
     return true;
 }
 
+/* ---- a change -------------------------------------------------------------------------------------------- */
+
+/* A change that is on its way: rules for each listener of `c`, in order, and those of who came through a door that is
+ * closed. */
+struct change {
+    struct doors *d;
+    const struct conf *c;
+    const struct midge_limits *limits;
+    struct rules *rules;
+    size_t count;
+    char *why;
+    size_t why_size;
+};
+
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
-static void describe(const struct conf_listener *l, struct door *door, struct midge_listen *out)
+static uint8_t transport_of(const struct conf_listener *l, const struct midge_tls_options *tls)
 {
-    *out = (struct midge_listen){ .port = l->port,
+    bool secured = tls->certificate_file || tls->psk_file;
+    if (l->protocol == CONF_ANY)
+        return MIDGE_TRANSPORT_ANY;
+    if (l->protocol == CONF_WEBSOCKETS)
+        return secured ? MIDGE_TRANSPORT_WSS : MIDGE_TRANSPORT_WS;
+    return secured ? MIDGE_TRANSPORT_TLS : MIDGE_TRANSPORT_TCP;
+}
+
+/* Pre-shared keys are good where the listener has a hint for them, as with Mosquitto. */
+static void describe_tls(const struct conf *c, const struct conf_listener *l, struct midge_tls_options *out)
+{
+    *out = (struct midge_tls_options){ .certificate_file = l->certfile.text,
+                                       .key_file = l->keyfile.text,
+                                       .ca_file = l->cafile.text,
+                                       .ca_path = l->capath.text,
+                                       .crl_file = l->crlfile.text,
+                                       .require_certificate = l->require_certificate,
+                                       .version_min = l->tls_version == CONF_TLS_1_3 ? MIDGE_TLS_1_3 : MIDGE_TLS_1_2,
+                                       .ciphers = l->ciphers.text,
+                                       .ciphers_1_3 = l->ciphers_13.text,
+                                       .psk_file = l->psk_hint.text ? conf_auth_of(c, l)->psk_file.text : NULL,
+                                       .psk_hint = l->psk_hint.text };
+}
+
+static void describe(const struct conf *c, const struct conf_listener *l, struct door *door, struct midge_listen *out)
+{
+    static const int families[] = { [CONF_BOTH] = 0, [CONF_IPV4] = AF_INET, [CONF_IPV6] = AF_INET6 };
+    *out = (struct midge_listen){ .identity = l->use_subject_as_username    ? MIDGE_IDENTITY_SUBJECT
+                                              : l->use_identity_as_username ? MIDGE_IDENTITY_CN
+                                                                            : MIDGE_IDENTITY_NONE,
+                                  .port = l->port,
                                   .host = l->host,
                                   .unix_path = l->unix_path,
                                   .interface = l->bind_interface.text,
-                                  .family = l->socket_domain == CONF_IPV4   ? AF_INET
-                                            : l->socket_domain == CONF_IPV6 ? AF_INET6
-                                                                            : 0,
+                                  .family = families[l->socket_domain],
                                   .connections = l->max_connections > 0 ? (uint32_t)l->max_connections : 0,
+                                  .proxy = l->proxy != CONF_UNSET,
+                                  .ws_origins = l->origins.items,
+                                  .ws_origin_count = l->origins.count,
                                   .user = door };
+    describe_tls(c, l, &out->tls);
+    out->transport = transport_of(l, &out->tls);
 }
 
 static struct door *new_door(struct doors *d, const struct conf_listener *l)
@@ -144,49 +191,58 @@ static int handed_over(struct doors *d, uint16_t port)
 }
 
 /* Says where the listener stands in the file, in front of what the loop said. */
-static bool blame_listener(const struct conf_listener *l, char *why, size_t why_size)
+static bool blame_listener(struct change *ch, const struct conf_listener *l)
 {
     const struct conf_text at = { NULL, l->file, l->line };
-    return l->file ? blame(&at, "listener", why, why_size) : false;
+    return l->file ? blame(&at, "listener", ch->why, ch->why_size) : false;
 }
 
-static bool open_one(struct doors *d, const struct conf_listener *l, const char *host, uint16_t port, int fd,
-                     char *why, size_t why_size)
+/* `host` NULL: as the listener says. `fd` < 0: no socket was handed over. */
+static bool open_one(struct change *ch, const struct conf_listener *l, const char *host, uint16_t port, int fd)
 {
     struct midge_listen what;
-    struct door *door = new_door(d, l);
-    snprintf(why, why_size, "no memory");
+    struct door *door = new_door(ch->d, l);
+    snprintf(ch->why, ch->why_size, "no memory");
     if (!door)
         return false;
-    describe(l, door, &what);
+    describe(ch->c, l, door, &what);
     what.host = host ? host : what.host;
     what.port = port;
     what.socket_fd = fd > 0 ? fd : 0;
-    return !midge_loop_open(d->loop, &what, &door->listener, why, why_size) || blame_listener(l, why, why_size);
+    return !midge_loop_open(ch->d->loop, &what, &door->listener, ch->why, ch->why_size) || blame_listener(ch, l);
+}
+
+static bool no_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in6 loopback = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    bool missing = fd < 0 || bind(fd, (const struct sockaddr *)&loopback, sizeof loopback);
+    if (fd >= 0)
+        close(fd);
+    return missing;
 }
 
 /* A machine without IPv6 has the first only. */
-static bool open_loopback(struct doors *d, const struct conf_listener *l, char *why, size_t why_size)
+static bool open_loopback(struct change *ch, const struct conf_listener *l)
 {
     unsigned before = 0;
-    while (midge_loop_address(d->loop, before, NULL, 0))
+    while (midge_loop_address(ch->d->loop, before, NULL, 0))
         before++;
-    if (!open_one(d, l, "127.0.0.1", l->port, 0, why, why_size))
+    if (!open_one(ch, l, "127.0.0.1", l->port, -1))
         return false;
-    uint16_t port = midge_loop_address(d->loop, before, NULL, 0);
-    (void)open_one(d, l, "::1", port, 0, why, why_size);
-    return true;
+    uint16_t port = midge_loop_address(ch->d->loop, before, NULL, 0);
+    return open_one(ch, l, "::1", port, -1) || no_ipv6();
 }
 
-static bool open_listener(struct doors *d, const struct conf_listener *l, char *why, size_t why_size)
+static bool open_listener(struct change *ch, const struct conf_listener *l)
 {
-    int fd = handed_over(d, l->port);
+    int fd = handed_over(ch->d, l->port);
     if (fd < 0 && l->loopback)
-        return open_loopback(d, l, why, why_size);
+        return open_loopback(ch, l);
     if (fd < 0)
-        return open_one(d, l, NULL, l->port, 0, why, why_size);
-    for (; fd >= 0; fd = handed_over(d, l->port))
-        if (!open_one(d, l, NULL, l->port, fd, why, why_size))
+        return open_one(ch, l, NULL, l->port, -1);
+    for (; fd >= 0; fd = handed_over(ch->d, l->port))
+        if (!open_one(ch, l, NULL, l->port, fd))
             return false;
     return true;
 }
@@ -228,18 +284,6 @@ static bool is_open(const struct doors *d, const struct conf_listener *l)
     return false;
 }
 
-/* A change that is on its way: rules for each listener of `c`, in order, and those of who came through a door that is
- * closed. */
-struct change {
-    struct doors *d;
-    const struct conf *c;
-    const struct midge_limits *limits;
-    struct rules *rules;
-    size_t count;
-    char *why;
-    size_t why_size;
-};
-
 static bool prepare(struct change *ch)
 {
     size_t listeners = 0;
@@ -258,7 +302,7 @@ static bool prepare(struct change *ch)
 static bool open_new(struct change *ch)
 {
     for (const struct conf_listener *l = ch->c->listeners; l; l = l->next)
-        if (!is_open(ch->d, l) && !open_listener(ch->d, l, ch->why, ch->why_size))
+        if (!is_open(ch->d, l) && !open_listener(ch, l))
             return false;
     return true;
 }
@@ -270,9 +314,9 @@ static bool renew(struct change *ch, const struct conf *c)
         struct midge_listen what;
         if (!l || door->conf == l)
             continue;
-        describe(l, door, &what);
+        describe(c, l, door, &what);
         if (midge_listener_renew(door->listener, &what, ch->why, ch->why_size))
-            return blame_listener(l, ch->why, ch->why_size);
+            return blame_listener(ch, l);
     }
     return true;
 }

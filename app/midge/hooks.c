@@ -103,11 +103,12 @@ void doors_login(struct doors *d, const struct midge_login *in, struct midge_log
     const struct rules *r = &door->rules;
     struct midge_slice username = username_of(&in->who);
     uint8_t reason = choose_id(d, r, in, username, out);
-    bool known = r->identity_is_username && midge_peer_identity(in->who.peer).data; /* its certificate was looked at */
     if (reason)
         deny(out, reason);
-    else if (known)
-        return;
+    else if (r->identity_is_username && !midge_peer_identity(in->who.peer).data)
+        deny(out, MIDGE_RC_BAD_USER_NAME_OR_PASSWORD);
+    else if (r->identity_is_username)
+        return; /* its certificate or key was looked at already */
     else if (username.data && r->logins)
         ask_worker(d, r, in, out);
     else if (!r->anonymous)

@@ -76,6 +76,14 @@ static uint8_t kinds_of(const struct conf *c, bool verbose)
     return c->log_types ? c->log_types : DEFAULT_KINDS;
 }
 
+static void set_stamp(struct logs *l, const struct conf *c)
+{
+    const char *format = c->log_timestamp_format.text;
+    l->stamp = !c->log_timestamp ? "" : format ? l->stamp_text : NULL;
+    if (format)
+        snprintf(l->stamp_text, sizeof l->stamp_text, "%s", format);
+}
+
 bool logs_set(struct logs *l, const struct conf *c, bool verbose, char *why, size_t why_size)
 {
     uint8_t dest = c->log_dest ? c->log_dest : CONF_LOG_STDERR;
@@ -92,7 +100,7 @@ bool logs_set(struct logs *l, const struct conf *c, bool verbose, char *why, siz
     struct midge_loop *loop = l->loop;
     close_all(l);
     l->kinds = kinds_of(c, verbose);
-    l->stamp = c->log_timestamp ? c->log_timestamp_format.text : "";
+    set_stamp(l, c);
     l->connections = c->connection_messages;
     l->topic = dest & CONF_LOG_TOPIC;
     l->facility = c->log_facility == CONF_UNSET ? LOG_DAEMON >> 3 : (uint8_t)((LOG_LOCAL0 >> 3) + c->log_facility);

@@ -15,13 +15,14 @@ struct logs {
     uint8_t facility;
     bool topic, connections; /* connections: who comes and goes */
     uint8_t kinds;           /* bits of enum conf_log_type, which are those of enum midge_log_level */
-    const char *stamp;
+    const char *stamp; /* "", NULL or stamp_text; as struct midge_log has it */
+    char stamp_text[CONF_STAMP_SIZE];
     struct midge_loop *loop;
     uint64_t lost; /* that syslog did not take */
 };
 
 /* As `c` says, all kinds when `verbose`. In place of what it did before, which stays when this fails: `why` is one
- * line. Opens the log file, anew. Borrows c's texts. The first call: on a zeroed struct. */
+ * line. Opens the log file, anew. The first call: on a zeroed struct. */
 bool logs_set(struct logs *l, const struct conf *c, bool verbose, char *why, size_t why_size);
 /* From now on what waits goes out as soon as it is taken; NULL: no longer. */
 void logs_attach(struct logs *l, struct midge_loop *loop);

@@ -38,7 +38,8 @@ enum midge_log_level {
 struct midge_loop_config {
     const struct midge_memory *memory; /* NULL = midge_memory_libc */
     const struct midge_limits *limits; /* NULL = midge_limits_gateway */
-    const struct midge_hooks *hooks;   /* NULL = none; without `random` the kernel is asked */
+    const struct midge_hooks *hooks;   /* NULL = none; without `random` or `wall_ms` the kernel is asked */
+    const struct midge_store *store;   /* NULL = nothing outlives the broker */
     const char *auto_id_prefix;        /* NULL = "auto-" */
     uint32_t sys_interval_s;           /* 0 = no $SYS */
     uint32_t stop_ms;                  /* longest time that a stop goes on sending; 0 = 2000 */
@@ -87,7 +88,7 @@ enum midge_transport {
     MIDGE_TRANSPORT_TLS,
     MIDGE_TRANSPORT_WS,  /* WebSocket */
     MIDGE_TRANSPORT_WSS, /* WebSocket in TLS */
-    MIDGE_TRANSPORT_ANY  /* told apart by the first bytes; TLS and what is in it only if `tls` has a certificate or psk */
+    MIDGE_TRANSPORT_ANY  /* told apart by the first byte; TLS and what is in it if `tls` has a certificate or PSKs */
 };
 
 /* What a client is called by its certificate or pre-shared key: see midge_peer_identity. */

@@ -141,6 +141,8 @@ void midge_log_event(midge_log_say say, void *user, unsigned kinds, const struct
     const struct to to = { say, user };
     if (event->kind == MIDGE_EV_LOW_MEMORY)
         say(user, MIDGE_LOG_WARNING, "The memory limit is reached: publishers are refused.");
+    else if (event->kind == MIDGE_EV_STORE_FAILED)
+        say(user, MIDGE_LOG_ERROR, "The store failed: nobody is served until a restart finds it in order.");
     else if ((size_t)event->kind < sizeof rows / sizeof *rows && rows[event->kind].say &&
              (kinds & 1u << rows[event->kind].level))
         rows[event->kind].say(&to, event);

@@ -17,6 +17,8 @@
 #define DEFAULT_STOP_MS 2000u
 #define DEFAULT_POSTS 1024u
 #define DEFAULT_POST_BYTES ((size_t)1024 * 1024)
+#define DEFAULT_GREETINGS 1024u
+#define DEFAULT_GREETING_MS 10000u
 
 static midge_ms clock_ms(void)
 {
@@ -43,6 +45,14 @@ static void kernel_random(void *user, void *out, size_t n)
 {
     (void)user;
     fill_random(out, n); /* midge_loop_new has seen it work */
+}
+
+static uint64_t wall_ms(void *user)
+{
+    (void)user;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 void midge_say(const struct midge_loop *loop, enum midge_log_level level, const char *format, ...)
@@ -152,6 +162,10 @@ static void fill_in(struct midge_loop_config *c)
         c->posts = DEFAULT_POSTS;
     if (!c->post_bytes)
         c->post_bytes = DEFAULT_POST_BYTES;
+    if (!c->greetings)
+        c->greetings = DEFAULT_GREETINGS;
+    if (!c->greeting_ms)
+        c->greeting_ms = DEFAULT_GREETING_MS;
 }
 
 static bool start(struct midge_loop *loop)
@@ -169,6 +183,7 @@ static bool start(struct midge_loop *loop)
         .hooks = &loop->hooks,
         .auto_id_prefix = loop->config.auto_id_prefix,
         .sys_interval_s = loop->config.sys_interval_s,
+        .store = loop->config.store,
     };
     loop->broker = midge_new(&config, loop->now);
     return loop->broker != NULL;
@@ -188,9 +203,12 @@ struct midge_loop *midge_loop_new(const struct midge_loop_config *config)
         loop->hooks = *loop->config.hooks;
     if (!loop->hooks.random)
         loop->hooks.random = kernel_random;
+    if (!loop->hooks.wall_ms)
+        loop->hooks.wall_ms = wall_ms;
     loop->epoll_fd = -1;
     loop->wake_fd = -1;
-    loop->closing_tail = &loop->closing;
+    loop->greeting.tail = &loop->greeting.first;
+    loop->closing.tail = &loop->closing.first;
     loop->now = clock_ms();
     midge_postbox_init(&loop->postbox, loop->config.posts, loop->config.post_bytes);
     if (!start(loop)) {
@@ -210,7 +228,7 @@ void midge_loop_free(struct midge_loop *loop)
     midge_postbox_free(&loop->postbox);
     midge_socks_close(loop);
     midge_socks_bury(loop);
-    midge_listeners_free(loop);
+    midge_listeners_bury(loop);
     if (loop->broker)
         midge_free(loop->broker);
     while (loop->watches) {
@@ -251,8 +269,10 @@ static midge_ms sooner(midge_ms a, midge_ms b)
 static int sleep_ms(const struct midge_loop *loop, midge_ms until)
 {
     midge_ms due = sooner(midge_deadline(loop->broker), until);
-    if (loop->closing)
-        due = sooner(due, loop->closing->u.until);
+    if (loop->closing.first)
+        due = sooner(due, loop->closing.first->u.until);
+    if (loop->greeting.first)
+        due = sooner(due, loop->greeting.first->u.until);
     if (loop->starving)
         due = sooner(due, loop->accept_again);
     if (due == MIDGE_NEVER)
@@ -265,7 +285,7 @@ static int sleep_ms(const struct midge_loop *loop, midge_ms until)
     return due - now < INT_MAX ? (int)(due - now) : INT_MAX;
 }
 
-static void hand_over(struct midge_loop *loop, const struct epoll_event *event)
+static void hand_over(const struct epoll_event *event)
 {
     void *source = event->data.ptr;
     struct midge_watch *w = source;
@@ -273,10 +293,10 @@ static void hand_over(struct midge_loop *loop, const struct epoll_event *event)
     case SOURCE_SOCK:
         midge_sock_event(source, event->events);
         break;
-    case SOURCE_LISTENER:
-        midge_listener_event(loop, source);
+    case SOURCE_DOOR:
+        midge_door_event(source);
         break;
-    default: /* a listener closed in this pass accepts nothing any more */
+    default:
         if (w->fd >= 0)
             w->ready(w->user, w->fd);
     }
@@ -290,12 +310,16 @@ static void settle(struct midge_loop *loop)
     struct midge_conn *c;
     while ((c = midge_ready(loop->broker, loop->now)))
         midge_sock_serve(midge_conn_user(c));
+    midge_socks_settle(loop);
     midge_socks_expire(loop, loop->now);
+    midge_socks_give_up(loop, loop->now);
     if (loop->starving && loop->accept_again <= loop->now)
-        midge_listeners_resume(loop);
+        midge_doors_resume(loop);
     midge_socks_bury(loop);
     if (loop->watch_ended)
         bury_watches(loop);
+    if (loop->listener_ended)
+        midge_listeners_bury(loop);
 }
 
 static int pass(struct midge_loop *loop, midge_ms until)
@@ -306,8 +330,9 @@ static int pass(struct midge_loop *loop, midge_ms until)
         return errno;
     loop->now = clock_ms();
     loop->stats.passes++;
+    loop->greetings_heard = 0;
     for (int i = 0; i < n; i++)
-        hand_over(loop, &events[i]);
+        hand_over(&events[i]);
     settle(loop);
     return 0;
 }
@@ -320,10 +345,11 @@ static void finish(struct midge_loop *loop)
     midge_postbox_empty(loop);
     loop->now = clock_ms();
     loop->stopping = true;
+    midge_socks_give_up(loop, MIDGE_NEVER);
     midge_shutdown(loop->broker, loop->now);
     settle(loop);
     midge_ms until = loop->now + loop->config.stop_ms;
-    while ((loop->open || loop->closing) && loop->now < until && pass(loop, until) == 0)
+    while ((loop->open || loop->closing.first) && loop->now < until && pass(loop, until) == 0)
         continue;
     midge_socks_close(loop);
     midge_socks_bury(loop);
