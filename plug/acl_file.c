@@ -159,11 +159,14 @@ static bool add_rule(struct midge_lines *l, struct rule **list, char *rest, bool
     if (n == 0)
         return midge_lines_fail(l, "a topic is missing");
     if (n > 65535 || !midge_topics_filter_valid((const uint8_t *)rest, (uint32_t)n))
-        return midge_lines_fail(l, "'%.100s' is no topic filter: + and # stand alone in their level, # in the last", rest);
+        return midge_lines_fail(
+            l, "'%.100s' is no topic filter: + and # stand alone in their level, # in the last", rest);
     struct rule *r = malloc(sizeof *r + n);
     if (!r)
         return midge_lines_fail(l, "no memory");
-    *r = (struct rule){ .next = *list, .access = access, .fills = pattern ? count_fills(rest) : 0, .len = (uint32_t)n };
+    *r = (struct rule){
+        .next = *list, .access = access, .fills = pattern ? count_fills(rest) : 0, .len = (uint32_t)n
+    };
     memcpy(r->filter, rest, n);
     *list = r;
     return true;
@@ -290,8 +293,8 @@ static bool any(const struct rule *r, const struct question *q, uint8_t access)
     return false;
 }
 
-bool midge_acl_file_allows(const struct midge_acl_file *acl, struct midge_slice client_id, struct midge_slice username,
-                           enum midge_access what, struct midge_slice topic)
+bool midge_acl_file_allows(const struct midge_acl_file *acl, struct midge_slice client_id,
+                           struct midge_slice username, enum midge_access what, struct midge_slice topic)
 {
     const struct question q = { client_id, username, topic, what };
     uint8_t access = what == MIDGE_ACCESS_PUBLISH ? WRITE : READ;

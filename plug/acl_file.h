@@ -27,8 +27,8 @@ void midge_acl_file_drop(struct midge_acl_file *acl);
 /* May this client do that? `username`, data NULL: it has none. For MIDGE_ACCESS_SUBSCRIBE: may it read anything of
  * what the filter matches? Each message is asked for at its delivery. An id or name with + # or / in it fills in no
  * pattern that grants; one that denies it fills in as it is. */
-bool midge_acl_file_allows(const struct midge_acl_file *acl, struct midge_slice client_id, struct midge_slice username,
-                           enum midge_access what, struct midge_slice topic);
+bool midge_acl_file_allows(const struct midge_acl_file *acl, struct midge_slice client_id,
+                           struct midge_slice username, enum midge_access what, struct midge_slice topic);
 
 #ifdef __cplusplus
 }

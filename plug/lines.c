@@ -32,7 +32,8 @@ static char *trim(char *line)
     return line + strspn(line, " \t");
 }
 
-static bool take_all(struct midge_lines *l, FILE *in, bool (*take)(struct midge_lines *, char *, void *), void *user)
+static bool take_all(struct midge_lines *l, FILE *in, bool (*take)(struct midge_lines *, char *, void *),
+                     void *user)
 {
     char *line = NULL;
     size_t size = 0;
@@ -42,7 +43,8 @@ static bool take_all(struct midge_lines *l, FILE *in, bool (*take)(struct midge_
         l->line++;
         bool whole = !memchr(line, '\0', (size_t)n);
         char *text = trim(line);
-        ok = whole ? !*text || *text == '#' || take(l, text, user) : midge_lines_fail(l, "a byte of zero: this is not text");
+        ok = whole ? !*text || *text == '#' || take(l, text, user)
+                   : midge_lines_fail(l, "a byte of zero: this is not text");
     }
     if (ok && ferror(in))
         ok = midge_lines_fail(l, "%s", strerror(errno));
@@ -52,8 +54,8 @@ static bool take_all(struct midge_lines *l, FILE *in, bool (*take)(struct midge_
     return ok;
 }
 
-bool midge_lines_read(const char *path, bool (*take)(struct midge_lines *l, char *line, void *user), void *user,
-                      char *why, size_t why_size)
+bool midge_lines_read(const char *path, bool (*take)(struct midge_lines *l, char *line, void *user),
+                      void *user, char *why, size_t why_size)
 {
     struct midge_lines l = { .path = path, .why = why, .why_size = why_size };
     FILE *in = fopen(path, "re");

@@ -14,7 +14,9 @@
 #include <string.h>
 
 #define BUCKETS 1024u
-#define DECOY "$7$101$AAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="
+#define DECOY                                                                                                \
+    "$7$101$AAAAAAAAAAAAAAAA$"                                                                               \
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="
 
 struct account {
     struct account *next;

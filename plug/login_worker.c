@@ -14,19 +14,19 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define JOBS_MAX 1024u   /* logins that wait, in all */
+#define JOBS_MAX 1024u    /* logins that wait, in all */
 #define WAIT_MAX_MS 6000u /* the longest wait of one: CONNECT has its own deadline */
-#define SLOTS 1024u      /* addresses that are remembered */
+#define SLOTS 1024u       /* addresses that are remembered */
 #define FREE_FAILURES 3u
 #define STEP_MS 250u
-#define STEPS_MAX 4u     /* 4 s between two */
+#define STEPS_MAX 4u      /* 4 s between two */
 #define FORGIVE_MS 60000u /* a failure less for each of these without one */
 
 /* One login. The loop's thread has it, then the worker, then the loop's thread again. */
 struct job {
     struct job *next;
     struct midge_login_worker *worker;
-    struct midge_conn *conn; /* NULL: it is gone. Of the loop's thread */
+    struct midge_conn *conn;       /* NULL: it is gone. Of the loop's thread */
     struct midge_login_file *file; /* holds */
     const char *hash;              /* lent by file */
     uint64_t slot;
@@ -55,9 +55,9 @@ struct midge_login_worker {
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t wake;
-    struct job *due;   /* earliest first */
-    struct job *done;  /* not yet seen by the loop's thread */
-    bool posted;       /* the loop's thread is going to look at `done` */
+    struct job *due;  /* earliest first */
+    struct job *done; /* not yet seen by the loop's thread */
+    bool posted;      /* the loop's thread is going to look at `done` */
     bool ends;
     struct job *all[JOBS_MAX]; /* of the loop's thread */
 };
@@ -89,7 +89,8 @@ static uint64_t key_of(const struct midge_login_worker *w, const char *address)
     n = n < sizeof host ? n : sizeof host - 1;
     memcpy(host, start, n);
     host[n] = '\0';
-    uint64_t h = inet_pton(AF_INET6, host, bytes) == 1 ? mix(w->seed, bytes, 8) : mix(w->seed, (uint8_t *)host, n);
+    uint64_t h =
+        inet_pton(AF_INET6, host, bytes) == 1 ? mix(w->seed, bytes, 8) : mix(w->seed, (uint8_t *)host, n);
     return h ? h : 1;
 }
 
@@ -253,7 +254,8 @@ static struct job *take_back(struct midge_login_worker *w, uint64_t key)
 
 static void slow_down(struct midge_login_worker *w, uint64_t key, midge_ms now)
 {
-    const struct midge_login_answer no = { .answer = MIDGE_DENY, .reason = MIDGE_RC_CONNECTION_RATE_EXCEEDED };
+    const struct midge_login_answer no = { .answer = MIDGE_DENY,
+                                           .reason = MIDGE_RC_CONNECTION_RATE_EXCEEDED };
     for (struct job *j = take_back(w, key), *next; j; j = next) {
         next = j->next;
         if (take_turn(w, j, clock_ms()))
@@ -268,7 +270,8 @@ static void settle(struct job *j, midge_ms now)
     struct midge_login_worker *w = j->worker;
     uint64_t key = j->slot;
     bool failed = !j->matches;
-    const struct midge_login_answer no = { .answer = MIDGE_DENY, .reason = MIDGE_RC_BAD_USER_NAME_OR_PASSWORD };
+    const struct midge_login_answer no = { .answer = MIDGE_DENY,
+                                           .reason = MIDGE_RC_BAD_USER_NAME_OR_PASSWORD };
     answer(j, failed ? &no : &j->yes, now);
     if (!failed)
         return;
@@ -300,8 +303,8 @@ void midge_login_worker_lost(struct midge_login_worker *w, const struct midge_co
             w->all[i]->conn = NULL;
 }
 
-static struct job *new_job(struct midge_login_worker *w, const struct midge_login *in, struct midge_login_file *file,
-                           const struct midge_login_answer *yes)
+static struct job *new_job(struct midge_login_worker *w, const struct midge_login *in,
+                           struct midge_login_file *file, const struct midge_login_answer *yes)
 {
     size_t id_len = yes->client_id.data ? yes->client_id.len : 0;
     struct job *j = malloc(sizeof *j + in->password.len + id_len);

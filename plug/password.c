@@ -115,7 +115,8 @@ const char *midge_password_check(const char *hash)
 static bool sha512(struct midge_slice password, const struct parts *p, uint8_t out[HASH_BYTES])
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha512(), NULL) && EVP_DigestUpdate(ctx, password.data, password.len) &&
+    bool ok = ctx && EVP_DigestInit_ex(ctx, EVP_sha512(), NULL) &&
+              EVP_DigestUpdate(ctx, password.data, password.len) &&
               EVP_DigestUpdate(ctx, p->salt, p->salt_len) && EVP_DigestFinal_ex(ctx, out, NULL);
     EVP_MD_CTX_free(ctx);
     return ok;
@@ -123,8 +124,8 @@ static bool sha512(struct midge_slice password, const struct parts *p, uint8_t o
 
 static bool pbkdf2(struct midge_slice password, const struct parts *p, uint8_t out[HASH_BYTES])
 {
-    return PKCS5_PBKDF2_HMAC((const char *)password.data, (int)password.len, p->salt, (int)p->salt_len, (int)p->rounds,
-                             EVP_sha512(), (int)HASH_BYTES, out) == 1;
+    return PKCS5_PBKDF2_HMAC((const char *)password.data, (int)password.len, p->salt, (int)p->salt_len,
+                             (int)p->rounds, EVP_sha512(), (int)HASH_BYTES, out) == 1;
 }
 
 static bool digest(struct midge_slice password, const struct parts *p, uint8_t out[HASH_BYTES])
@@ -169,8 +170,8 @@ bool midge_password_hash(enum midge_password_kind kind, uint32_t rounds, struct 
     if (RAND_bytes(p.salt, (int)p.salt_len) != 1)
         return false;
     if (kind == MIDGE_PASSWORD_ARGON2ID)
-        return argon2id_hash_encoded(ARGON2_PASSES, ARGON2_KIB, 1, password.data, password.len, p.salt, p.salt_len, 32,
-                                     out, MIDGE_PASSWORD_HASH_SIZE) == 0;
+        return argon2id_hash_encoded(ARGON2_PASSES, ARGON2_KIB, 1, password.data, password.len, p.salt,
+                                     p.salt_len, 32, out, MIDGE_PASSWORD_HASH_SIZE) == 0;
     if (kind == MIDGE_PASSWORD_PBKDF2)
         p.rounds = rounds ? rounds : DEFAULT_ROUNDS;
     return p.rounds <= ROUNDS_MAX && digest(password, &p, p.hash) && write_out(&p, out);

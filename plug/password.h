@@ -28,8 +28,8 @@ bool midge_password_matches(const char *hash, struct midge_slice password);
 enum midge_password_kind midge_password_best(void);
 
 /* rounds: of PBKDF2, 0 = 210,000. False: no entropy, no memory, or not in this build. */
-MIDGE_MUST_USE bool midge_password_hash(enum midge_password_kind kind, uint32_t rounds, struct midge_slice password,
-                                        char out[MIDGE_PASSWORD_HASH_SIZE]);
+MIDGE_MUST_USE bool midge_password_hash(enum midge_password_kind kind, uint32_t rounds,
+                                        struct midge_slice password, char out[MIDGE_PASSWORD_HASH_SIZE]);
 
 #ifdef __cplusplus
 }

@@ -43,7 +43,8 @@ static bool is_wild(const struct levels *l)
 
 static bool same(const struct levels *a, const struct levels *b)
 {
-    return a->level.len == b->level.len && (!a->level.len || memcmp(a->level.data, b->level.data, a->level.len) == 0);
+    return a->level.len == b->level.len &&
+           (!a->level.len || memcmp(a->level.data, b->level.data, a->level.len) == 0);
 }
 
 /* Names that begin with $ are not matched by a wildcard in the first level [MQTT-4.7.2-1]. */
@@ -58,7 +59,8 @@ bool midge_topics_filter_valid(const uint8_t *filter, uint32_t len)
     bool over = false;
     struct levels l = begin(text);
     for (; len && l.more; next(&l)) {
-        bool wild = l.level.len && (memchr(l.level.data, '+', l.level.len) || memchr(l.level.data, '#', l.level.len));
+        bool wild =
+            l.level.len && (memchr(l.level.data, '+', l.level.len) || memchr(l.level.data, '#', l.level.len));
         if (over || (wild && l.level.len != 1))
             return false;
         over = is(&l, '#');

@@ -146,7 +146,8 @@ static bool read_lines(struct conf_reader *r, FILE *in)
     while (ok && (n = getline(&line, &size, in)) >= 0) {
         r->line++;
         r->key = NULL;
-        bool marked = r->line == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0; /* by a Windows editor */
+        bool marked =
+            r->line == 1 && n >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0; /* by a Windows editor */
         char *start = line + (marked ? 3 : 0);
         if (memchr(line, '\0', (size_t)n)) {
             ok = conf_fail(r, "a byte of zero: this is not a text file in UTF-8");
@@ -200,7 +201,8 @@ static void unset_numbers(struct conf *c, struct conf_listener *l, bool of_liste
 {
     for (size_t i = 0; i < conf_key_count; i++) {
         const struct conf_key *k = &conf_keys[i];
-        bool number = (k->type == CONF_NUMBER || k->type == CONF_SPAN) && k->standing != CONF_REFUSED && k->at;
+        bool number =
+            (k->type == CONF_NUMBER || k->type == CONF_SPAN) && k->standing != CONF_REFUSED && k->at;
         if (number && (k->scope == CONF_LISTENER) == of_listener) {
             int64_t *n = (void *)((of_listener ? (char *)l : (char *)c) + k->at);
             *n = CONF_UNSET;
@@ -253,8 +255,9 @@ static bool settle_fallback(struct conf_reader *r)
     struct conf *c = r->conf;
     bool wanted = c->port != CONF_UNSET || c->bind_address.text || !c->listeners;
     if (!wanted && c->fallback.touched)
-        return fail_at(r, &c->fallback.touched_by, c->fallback.touched_by.text,
-                       "stands before the first 'listener' line and so belongs to no listener; put it below one");
+        return fail_at(
+            r, &c->fallback.touched_by, c->fallback.touched_by.text,
+            "stands before the first 'listener' line and so belongs to no listener; put it below one");
     c->loopback_only = !c->listeners && c->port == CONF_UNSET && !c->bind_address.text;
     if (!wanted)
         return true;
@@ -271,7 +274,8 @@ bool conf_same_place(const struct conf_listener *a, const struct conf_listener *
 {
     if (a->unix_path || b->unix_path)
         return a->unix_path && b->unix_path && strcmp(a->unix_path, b->unix_path) == 0;
-    if (a->port != b->port || a->loopback != b->loopback || (a->socket_domain | b->socket_domain) == (CONF_IPV4 | CONF_IPV6))
+    if (a->port != b->port || a->loopback != b->loopback ||
+        (a->socket_domain | b->socket_domain) == (CONF_IPV4 | CONF_IPV6))
         return false;
     return strcmp(a->host ? a->host : "*", b->host ? b->host : "*") == 0 &&
            strcmp(a->bind_interface.text ? a->bind_interface.text : "",
@@ -284,7 +288,8 @@ static bool check_places(struct conf_reader *r)
         for (const struct conf_listener *b = a->next; b; b = b->next)
             if ((a->port || a->unix_path) && conf_same_place(a, b)) {
                 const struct conf_text at = { NULL, b->file, b->line };
-                return fail_at(r, &at, "listener", "the same address has a listener already; leave one of them out");
+                return fail_at(r, &at, "listener",
+                               "the same address has a listener already; leave one of them out");
             }
     return true;
 }
@@ -302,7 +307,8 @@ static bool check_listener(struct conf_reader *r, const struct conf_listener *l)
         return fail_at(r, &l->crlfile, "crlfile", "needs cafile or capath for this listener");
     const struct conf_text at = { NULL, l->file ? l->file : r->file, l->line };
     if (l->require_certificate && !l->cafile.text && !l->capath.text)
-        return fail_at(r, &at, "require_certificate", "needs cafile or capath, to know whose certificates are good");
+        return fail_at(r, &at, "require_certificate",
+                       "needs cafile or capath, to know whose certificates are good");
     return true;
 }
 
@@ -320,7 +326,10 @@ static bool check(struct conf_reader *r)
 struct conf *conf_read(const char *file, char *why, size_t why_size)
 {
     struct conf *c = new_conf();
-    struct conf_reader r = { .conf = c, .listener = c ? &c->fallback : NULL, .file = file ? file : "", .why = why,
+    struct conf_reader r = { .conf = c,
+                             .listener = c ? &c->fallback : NULL,
+                             .file = file ? file : "",
+                             .why = why,
                              .why_size = why_size };
     snprintf(why, why_size, "no memory");
     if (!c)
@@ -373,7 +382,8 @@ void conf_drop_fallback(struct conf *c)
 {
     if (c->loopback_only && c->listeners == &c->fallback)
         c->listeners = c->fallback.next;
-    c->loopback_only &= !c->file; /* -a alone lets everybody in, and says so; -a with a file goes by the file */
+    c->loopback_only &=
+        !c->file; /* -a alone lets everybody in, and says so; -a with a file goes by the file */
 }
 
 /* ---- what SIGHUP leaves as it is ------------------------------------------------------------------------- */
@@ -398,12 +408,13 @@ static bool same_value(const struct conf_key *k, const struct conf *old, const s
     }
 }
 
-void conf_say_unchanged(const struct conf *old, const struct conf *now, void (*say)(void *user, const char *key),
-                        void *user)
+void conf_say_unchanged(const struct conf *old, const struct conf *now,
+                        void (*say)(void *user, const char *key), void *user)
 {
     for (size_t i = 0; i < conf_key_count; i++) {
         const struct conf_key *k = &conf_keys[i];
-        bool looked_at = k->scope == CONF_GLOBAL && !k->reload && k->standing == CONF_SERVED && k->type != CONF_SPECIAL;
+        bool looked_at =
+            k->scope == CONF_GLOBAL && !k->reload && k->standing == CONF_SERVED && k->type != CONF_SPECIAL;
         if (looked_at && !same_value(k, old, now))
             say(user, k->name);
     }
@@ -466,7 +477,8 @@ bool conf_set_listener(struct conf_reader *r, char *value)
     if (!conf_end(r, &at))
         return false;
     if (port == 0 && !place)
-        return conf_fail(r, "port 0 needs the path of a Unix socket, or an address where any free port will do");
+        return conf_fail(r,
+                         "port 0 needs the path of a Unix socket, or an address where any free port will do");
     if (port && *(place ? place : "") == '/')
         return conf_fail(r, "a Unix socket has port 0: listener 0 %s", place);
     struct conf_listener *l = new_listener(r->conf);

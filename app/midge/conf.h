@@ -48,10 +48,10 @@ struct conf_listener {
     struct conf_listener *next;
     const char *file; /* where it stands; NULL = on the command line, or nowhere */
     unsigned line;
-    uint16_t port;     /* 0 with unix_path */
-    const char *host;  /* NULL = every address */
+    uint16_t port;    /* 0 with unix_path */
+    const char *host; /* NULL = every address */
     const char *unix_path;
-    bool loopback;     /* 127.0.0.1 and ::1, in place of host */
+    bool loopback; /* 127.0.0.1 and ::1, in place of host */
     struct conf_auth auth;
     bool touched; /* the default listener: a key that is of listeners stood before the first `listener` */
     struct conf_text touched_by;
@@ -92,11 +92,13 @@ struct conf {
     struct conf_block *blocks; /* all memory below */
     const char *file;          /* NULL = there is none: only what the command line says */
     struct conf_listener *listeners;
-    struct conf_listener fallback; /* the default listener: used with port or bind_address, or without `listener` */
-    struct conf_auth auth;         /* without per_listener_settings */
-    bool loopback_only;            /* no listener, port or bind_address was given */
+    struct conf_listener
+        fallback;          /* the default listener: used with port or bind_address, or without `listener` */
+    struct conf_auth auth; /* without per_listener_settings */
+    bool loopback_only;    /* no listener, port or bind_address was given */
     bool per_listener_settings;
-    struct conf_text auth_by; /* the first key of accounts or listeners, which comes too early for the above */
+    struct conf_text
+        auth_by; /* the first key of accounts or listeners, which comes too early for the above */
 
     int64_t port;
     struct conf_text bind_address;
@@ -136,8 +138,8 @@ bool conf_add_listener(struct conf *c, const char *host, uint16_t port);
 /* What is only there without a listener gives way to those of the command line. */
 void conf_drop_fallback(struct conf *c);
 /* Says of each key whose value differs, and that SIGHUP does not change, that it waits for the next start. */
-void conf_say_unchanged(const struct conf *old, const struct conf *now, void (*say)(void *user, const char *key),
-                        void *user);
+void conf_say_unchanged(const struct conf *old, const struct conf *now,
+                        void (*say)(void *user, const char *key), void *user);
 
 /* ---- the table of keys --------------------------------------------------------------------------------- */
 
@@ -172,10 +174,11 @@ struct conf_reader;
 struct conf_key {
     const char *name;
     uint8_t scope, type, standing, part;
-    bool reload;    /* SIGHUP changes it */
-    uint16_t at;    /* where its value is, in struct conf, conf_listener or conf_auth */
+    bool reload; /* SIGHUP changes it */
+    uint16_t at; /* where its value is, in struct conf, conf_listener or conf_auth */
     int64_t min, max;
-    const char *words; /* CONF_WORD: the words; CONF_NUMBER: the unit; else how the value looks in the manual */
+    const char
+        *words; /* CONF_WORD: the words; CONF_NUMBER: the unit; else how the value looks in the manual */
     const char *unset; /* what holds without it */
     bool (*set)(struct conf_reader *r, char *value);
     const char *help; /* what it does; refused: what to do instead; a value out of min..max: the same */

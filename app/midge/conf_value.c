@@ -50,11 +50,11 @@ bool conf_number(struct conf_reader *r, const char *word, int64_t min, int64_t m
     errno = 0;
     long long n = strtoll(word, &end, 10);
     if (end == word || *end)
-        return conf_fail(r, "'%.64s' is not a number; give a whole number from %lld to %lld", word, (long long)min,
-                         (long long)max);
+        return conf_fail(r, "'%.64s' is not a number; give a whole number from %lld to %lld", word,
+                         (long long)min, (long long)max);
     if (errno || n < min || n > max)
-        return conf_fail(r, "%.64s is out of range; give a whole number from %lld to %lld", word, (long long)min,
-                         (long long)max);
+        return conf_fail(r, "%.64s is out of range; give a whole number from %lld to %lld", word,
+                         (long long)min, (long long)max);
     *out = n;
     return true;
 }
@@ -93,11 +93,13 @@ static bool set_span(struct conf_reader *r, char *value, int64_t *out)
     errno = 0;
     long long n = strtoll(word, &end, 10);
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (!errno && end != word && end[0] == units[i].unit && !end[1] && n > 0 && n <= INT32_MAX / units[i].s * 2) {
+        if (!errno && end != word && end[0] == units[i].unit && !end[1] && n > 0 &&
+            n <= INT32_MAX / units[i].s * 2) {
             *out = n * units[i].s;
             return true;
         }
-    return conf_fail(r, "'%.64s' is not a time; give a number up to 136 years with h, d, w, m or y, such as 14d", word);
+    return conf_fail(
+        r, "'%.64s' is not a time; give a number up to 136 years with h, d, w, m or y, such as 14d", word);
 }
 
 /* The place of `word` among the words of a list; -1: it is none of them. */
@@ -207,7 +209,9 @@ static void *place(struct conf_reader *r)
 {
     const struct conf_key *k = r->key;
     struct conf_auth *auth = r->conf->per_listener_settings ? &r->listener->auth : &r->conf->auth;
-    char *base = k->scope == CONF_LISTENER ? (char *)r->listener : k->scope == CONF_AUTH ? (char *)auth : (char *)r->conf;
+    char *base = k->scope == CONF_LISTENER ? (char *)r->listener
+                 : k->scope == CONF_AUTH   ? (char *)auth
+                                           : (char *)r->conf;
     return base + k->at;
 }
 

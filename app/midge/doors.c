@@ -122,20 +122,23 @@ static uint8_t transport_of(const struct conf_listener *l, const struct midge_tl
 /* Pre-shared keys are good where the listener has a hint for them, as with Mosquitto. */
 static void describe_tls(const struct conf *c, const struct conf_listener *l, struct midge_tls_options *out)
 {
-    *out = (struct midge_tls_options){ .certificate_file = l->certfile.text,
-                                       .key_file = l->keyfile.text,
-                                       .ca_file = l->cafile.text,
-                                       .ca_path = l->capath.text,
-                                       .crl_file = l->crlfile.text,
-                                       .require_certificate = l->require_certificate,
-                                       .version_min = l->tls_version == CONF_TLS_1_3 ? MIDGE_TLS_1_3 : MIDGE_TLS_1_2,
-                                       .ciphers = l->ciphers.text,
-                                       .ciphers_1_3 = l->ciphers_13.text,
-                                       .psk_file = l->psk_hint.text ? conf_auth_of(c, l)->psk_file.text : NULL,
-                                       .psk_hint = l->psk_hint.text };
+    *out =
+        (struct midge_tls_options){ .certificate_file = l->certfile.text,
+                                    .key_file = l->keyfile.text,
+                                    .ca_file = l->cafile.text,
+                                    .ca_path = l->capath.text,
+                                    .crl_file = l->crlfile.text,
+                                    .require_certificate = l->require_certificate,
+                                    .version_min =
+                                        l->tls_version == CONF_TLS_1_3 ? MIDGE_TLS_1_3 : MIDGE_TLS_1_2,
+                                    .ciphers = l->ciphers.text,
+                                    .ciphers_1_3 = l->ciphers_13.text,
+                                    .psk_file = l->psk_hint.text ? conf_auth_of(c, l)->psk_file.text : NULL,
+                                    .psk_hint = l->psk_hint.text };
 }
 
-static void describe(const struct conf *c, const struct conf_listener *l, struct door *door, struct midge_listen *out)
+static void describe(const struct conf *c, const struct conf_listener *l, struct door *door,
+                     struct midge_listen *out)
 {
     static const int families[] = { [CONF_BOTH] = 0, [CONF_IPV4] = AF_INET, [CONF_IPV6] = AF_INET6 };
     *out = (struct midge_listen){ .identity = l->use_subject_as_username    ? MIDGE_IDENTITY_SUBJECT
@@ -198,7 +201,8 @@ static bool blame_listener(struct change *ch, const struct conf_listener *l)
 }
 
 /* `host` NULL: as the listener says. `fd` < 0: no socket was handed over. */
-static bool open_one(struct change *ch, const struct conf_listener *l, const char *host, uint16_t port, int fd)
+static bool open_one(struct change *ch, const struct conf_listener *l, const char *host, uint16_t port,
+                     int fd)
 {
     struct midge_listen what;
     struct door *door = new_door(ch->d, l);
@@ -209,7 +213,8 @@ static bool open_one(struct change *ch, const struct conf_listener *l, const cha
     what.host = host ? host : what.host;
     what.port = port;
     what.socket_fd = fd > 0 ? fd : 0;
-    return !midge_loop_open(ch->d->loop, &what, &door->listener, ch->why, ch->why_size) || blame_listener(ch, l);
+    return !midge_loop_open(ch->d->loop, &what, &door->listener, ch->why, ch->why_size) ||
+           blame_listener(ch, l);
 }
 
 static bool no_ipv6(void)
@@ -358,13 +363,15 @@ static void commit(struct change *ch)
             close_door(door);
         if (l)
             door->conf = l;
-        if (l || (!ch->c->per_listener_settings && ch->count)) /* who is still inside goes by the new rules too */
+        if (l ||
+            (!ch->c->per_listener_settings && ch->count)) /* who is still inside goes by the new rules too */
             give_rules(door, l ? rules_of(ch, l) : ch->rules);
     }
     ch->d->conf = ch->c;
 }
 
-bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits *limits, char *why, size_t why_size)
+bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits *limits, char *why,
+               size_t why_size)
 {
     struct change ch = { .d = d, .c = c, .limits = limits, .why = why, .why_size = why_size };
     bool ok = prepare(&ch);

@@ -22,17 +22,17 @@ struct rules {
 /* Behind midge_peer_listener_user. Lives as long as the loop: connections outlive their listener. */
 struct door {
     struct door *next;
-    struct midge_listener *listener;      /* NULL: closed */
-    const struct conf_listener *conf;     /* of the configuration in force; NULL: closed */
+    struct midge_listener *listener;  /* NULL: closed */
+    const struct conf_listener *conf; /* of the configuration in force; NULL: closed */
     struct rules rules;
 };
 
 struct doors {
     struct midge_loop *loop;
     struct door *all;
-    const struct conf *conf; /* in force; borrows */
+    const struct conf *conf;           /* in force; borrows */
     struct midge_login_worker *worker; /* made when passwords are first asked for */
-    int sockets, socket_count; /* handed over by the service manager: first descriptor, how many */
+    int sockets, socket_count;         /* handed over by the service manager: first descriptor, how many */
 };
 
 /* The core's limits by the configuration; `descriptors`: connections that the system has descriptors for. */
@@ -40,7 +40,8 @@ void doors_limits(const struct conf *c, uint32_t descriptors, struct midge_limit
 
 /* Opens, changes and closes listeners as `c` says. False, and `why` is one line: everything is as before. From then
  * on c is in force; it must live until the next one is. `limits` as doors_limits makes them. */
-bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits *limits, char *why, size_t why_size);
+bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits *limits, char *why,
+               size_t why_size);
 /* Files that accounts and rights are in: can they be read and understood? */
 bool doors_check(const struct conf *c, char *why, size_t why_size);
 /* Before the loop is freed. */

@@ -82,7 +82,8 @@ static void ask_worker(struct doors *d, const struct rules *r, const struct midg
     if (!d->worker)
         d->worker = midge_login_worker_new(d->loop);
     midge_peer_text(in->who.peer, address, sizeof address);
-    out->answer = d->worker ? midge_login_worker_ask(d->worker, in, r->logins, address, &yes, &reason) : MIDGE_DENY;
+    out->answer =
+        d->worker ? midge_login_worker_ask(d->worker, in, r->logins, address, &yes, &reason) : MIDGE_DENY;
     out->reason = reason;
 #else
     (void)d, (void)r, (void)in;

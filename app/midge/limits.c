@@ -21,7 +21,8 @@ static void set_memory(const struct conf *c, struct midge_limits *l)
 {
     if (c->memory_limit == CONF_UNSET)
         return;
-    l->memory_bytes = c->memory_limit && (uint64_t)c->memory_limit < SIZE_MAX ? (size_t)c->memory_limit : SIZE_MAX;
+    l->memory_bytes =
+        c->memory_limit && (uint64_t)c->memory_limit < SIZE_MAX ? (size_t)c->memory_limit : SIZE_MAX;
     size_t part = l->memory_bytes / 16;
     l->reserve_bytes = part < LARGEST_RESERVE ? part : LARGEST_RESERVE;
 }

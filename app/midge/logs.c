@@ -93,8 +93,8 @@ bool logs_set(struct logs *l, const struct conf *c, bool verbose, char *why, siz
     if (dest & CONF_LOG_FILE)
         fd = open(c->log_file.text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
     if ((dest & CONF_LOG_FILE) && fd < 0) {
-        snprintf(why, why_size, "%s:%u: log_dest: %s: %s", c->log_file.file, c->log_file.line, c->log_file.text,
-                 strerror(errno));
+        snprintf(why, why_size, "%s:%u: log_dest: %s: %s", c->log_file.file, c->log_file.line,
+                 c->log_file.text, strerror(errno));
         return false;
     }
     struct midge_loop *loop = l->loop;
@@ -103,7 +103,8 @@ bool logs_set(struct logs *l, const struct conf *c, bool verbose, char *why, siz
     set_stamp(l, c);
     l->connections = c->connection_messages;
     l->topic = dest & CONF_LOG_TOPIC;
-    l->facility = c->log_facility == CONF_UNSET ? LOG_DAEMON >> 3 : (uint8_t)((LOG_LOCAL0 >> 3) + c->log_facility);
+    l->facility =
+        c->log_facility == CONF_UNSET ? LOG_DAEMON >> 3 : (uint8_t)((LOG_LOCAL0 >> 3) + c->log_facility);
     l->err = open_place(l, dest & CONF_LOG_STDERR, STDERR_FILENO);
     l->out = open_place(l, dest & CONF_LOG_STDOUT, STDOUT_FILENO);
     l->file = open_place(l, fd >= 0, fd);
@@ -132,13 +133,13 @@ void logs_free(struct logs *l)
 
 static void to_syslog(struct logs *l, enum midge_log_level level, const char *text)
 {
-    static const int severities[] = { [MIDGE_LOG_ERROR] = LOG_ERR,          [MIDGE_LOG_WARNING] = LOG_WARNING,
-                                      [MIDGE_LOG_NOTICE] = LOG_NOTICE,      [MIDGE_LOG_INFORMATION] = LOG_INFO,
-                                      [MIDGE_LOG_SUBSCRIBE] = LOG_INFO,     [MIDGE_LOG_UNSUBSCRIBE] = LOG_INFO,
+    static const int severities[] = { [MIDGE_LOG_ERROR] = LOG_ERR,      [MIDGE_LOG_WARNING] = LOG_WARNING,
+                                      [MIDGE_LOG_NOTICE] = LOG_NOTICE,  [MIDGE_LOG_INFORMATION] = LOG_INFO,
+                                      [MIDGE_LOG_SUBSCRIBE] = LOG_INFO, [MIDGE_LOG_UNSUBSCRIBE] = LOG_INFO,
                                       [MIDGE_LOG_DEBUG] = LOG_DEBUG };
     char line[LINE_MAX_BYTES + 64];
-    int n = snprintf(line, sizeof line, "<%d>midge[%ld]: %.*s", l->facility << 3 | severities[level], (long)getpid(),
-                     LINE_MAX_BYTES, text);
+    int n = snprintf(line, sizeof line, "<%d>midge[%ld]: %.*s", l->facility << 3 | severities[level],
+                     (long)getpid(), LINE_MAX_BYTES, text);
     if (send(l->syslog_fd, line, (size_t)n, MSG_NOSIGNAL) >= 0)
         return;
     l->lost++;

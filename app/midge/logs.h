@@ -15,7 +15,7 @@ struct logs {
     uint8_t facility;
     bool topic, connections; /* connections: who comes and goes */
     uint8_t kinds;           /* bits of enum conf_log_type, which are those of enum midge_log_level */
-    const char *stamp; /* "", NULL or stamp_text; as struct midge_log has it */
+    const char *stamp;       /* "", NULL or stamp_text; as struct midge_log has it */
     char stamp_text[CONF_STAMP_SIZE];
     struct midge_loop *loop;
     uint64_t lost; /* that syslog did not take */
@@ -30,7 +30,8 @@ void logs_free(struct logs *l);
 
 /* Takes `logs` as a void pointer to fit midge_loop_config.say. */
 void logs_line(void *logs, enum midge_log_level level, const char *text);
-__attribute__((format(printf, 3, 4))) void logs_say(struct logs *l, enum midge_log_level level, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void logs_say(struct logs *l, enum midge_log_level level,
+                                                    const char *format, ...);
 void logs_event(struct logs *l, const struct midge_event *event);
 
 #endif

@@ -262,6 +262,7 @@ void options_help(char *out, size_t size)
     }
     if (n < size)
         snprintf(out + n, size - n,
-                 "\nWithout FILE everybody who reaches it is let in, so it listens on loopback unless -a says otherwise.\n"
+                 "\nWithout FILE everybody who reaches it is let in, so it listens on loopback unless -a "
+                 "says otherwise.\n"
                  "SIGHUP reads FILE again; SIGTERM and SIGINT end it in order.\n");
 }

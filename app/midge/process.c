@@ -107,7 +107,8 @@ bool process_find_user(const struct conf *c, struct process_user *out, char *why
     if (c->user.text && take(out, c->user.text))
         return true;
     if (c->user.text) {
-        snprintf(why, why_size, "%s:%u: user: there is no user '%.64s'", c->user.file, c->user.line, c->user.text);
+        snprintf(why, why_size, "%s:%u: user: there is no user '%.64s'", c->user.file, c->user.line,
+                 c->user.text);
         return false;
     }
     return take(out, "midge") || take(out, "mosquitto") || take(out, "nobody") || true;
@@ -142,6 +143,7 @@ bool process_write_pid(const struct conf_text *file, char *why, size_t why_size)
     if (out && fclose(out))
         ok = false;
     if (!ok)
-        snprintf(why, why_size, "%s:%u: pid_file: %s: %s", file->file, file->line, file->text, strerror(errno));
+        snprintf(why, why_size, "%s:%u: pid_file: %s: %s", file->file, file->line, file->text,
+                 strerror(errno));
     return ok;
 }

@@ -104,7 +104,8 @@ static void on_login(void *user, const struct midge_login *in, struct midge_logi
     doors_login(&app->doors, in, out);
 }
 
-static bool on_allow(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic)
+static bool on_allow(void *user, const struct midge_who *who, enum midge_access what,
+                     struct midge_slice topic)
 {
     (void)user;
     return doors_allow(who, what, topic);
@@ -140,9 +141,9 @@ static void say_places(struct app *app)
     for (const struct conf_listener *l = app->conf->listeners; l && n < sizeof all; l = l->next)
         if (l->unix_path)
             n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", n ? ", " : "", l->unix_path);
-    const char *who = !app->conf->loopback_only        ? ""
-                      : app->options->address_count    ? "; everybody is let in"
-                                                       : "; loopback only, -a ADDRESS opens it to a network";
+    const char *who = !app->conf->loopback_only     ? ""
+                      : app->options->address_count ? "; everybody is let in"
+                                                    : "; loopback only, -a ADDRESS opens it to a network";
     logs_say(&app->logs, MIDGE_LOG_NOTICE, "midge " MIDGE_VERSION " listens on %s%s", all, who);
 }
 
@@ -154,7 +155,10 @@ static void say_closed(struct app *app)
         if (!conf_anonymous(app->conf, l) && !conf_auth_of(app->conf, l)->password_file.text && !identities)
             logs_say(&app->logs, MIDGE_LOG_WARNING,
                      "%s:%u: nobody is let in here: give password_file, or allow_anonymous true",
-                     l->file ? l->file : app->conf->file ? app->conf->file : "command line", l->line);
+                     l->file           ? l->file
+                     : app->conf->file ? app->conf->file
+                                       : "command line",
+                     l->line);
     }
 }
 
@@ -268,7 +272,8 @@ static bool watch_watchdog(struct app *app)
     uint64_t us = notify_watchdog_us();
     if (!us)
         return true;
-    const struct timespec every = { .tv_sec = (time_t)(us / 1000000), .tv_nsec = (long)(us % 1000000) * 1000 };
+    const struct timespec every = { .tv_sec = (time_t)(us / 1000000),
+                                    .tv_nsec = (long)(us % 1000000) * 1000 };
     const struct itimerspec timer = { .it_interval = every, .it_value = every };
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     return fd >= 0 && !timerfd_settime(fd, 0, &timer, NULL) &&
@@ -351,7 +356,8 @@ static bool leave_root(struct app *app)
 static bool go_on(struct app *app)
 {
     process_ready();
-    if (app->options->daemonise && !logs_set(&app->logs, app->conf, app->options->verbose, app->why, WHY_SIZE))
+    if (app->options->daemonise &&
+        !logs_set(&app->logs, app->conf, app->options->verbose, app->why, WHY_SIZE))
         return false;
     logs_attach(&app->logs, app->loop);
     snprintf(app->why, WHY_SIZE, "%s", strerror(errno));
@@ -362,8 +368,9 @@ static bool begin(struct app *app)
 {
     app->descriptors = process_descriptors();
     doors_limits(app->conf, app->descriptors, &app->limits[0]);
-    if (!process_find_user(app->conf, &app->user, app->why, WHY_SIZE) || !open_files(app) || !make_loop(app) ||
-        !restore(app) || !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE))
+    if (!process_find_user(app->conf, &app->user, app->why, WHY_SIZE) || !open_files(app) ||
+        !make_loop(app) || !restore(app) ||
+        !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE))
         return false;
     if (!leave_root(app))
         return false;

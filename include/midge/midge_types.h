@@ -137,8 +137,8 @@ struct midge_limits {
     uint32_t subscriptions;        /* of one session */
     uint32_t queue_msgs;           /* of one session, waiting and in flight */
     uint32_t queue_bytes;          /* the same, as bytes of topic, properties and payload */
-    uint32_t inflight_bytes;       /* QoS 1 and 2 sent and not yet complete, before no more are sent; 0 = no such limit */
     uint16_t inflight;             /* QoS 1 and 2 sent and not yet complete, if the client allows as many */
+    uint32_t inflight_bytes;       /* the same, as bytes: at or above it no more are sent; 0 = no such limit */
     uint16_t receive_maximum;      /* QoS 1 and 2 from a 5.0 client not yet complete, 1..65535 */
     uint16_t inbound_qos2;         /* QoS 2 ids of a 3.x client not yet released */
     uint16_t alias_in;             /* Topic Alias Maximum that clients are told */

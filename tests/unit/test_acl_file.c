@@ -112,11 +112,13 @@ static void a_name_with_a_wildcard_widens_nothing(void **state)
 static void deny_goes_before_what_grants(void **state)
 {
     (void)state;
-    text_of_now = "user ann\ntopic readwrite a/#\ntopic deny a/secret/#\npattern read a/secret/%u\npattern deny x/%c/#\n"
+    text_of_now = "user ann\ntopic readwrite a/#\ntopic deny a/secret/#\npattern read a/secret/%u\npattern "
+                  "deny x/%c/#\n"
                   "pattern readwrite x/#\n";
     assert_true(may_write("c", "ann", "a/open"));
     assert_false(may_read("c", "ann", "a/secret/x"));
-    assert_false(may_read("c", "ann", "a/secret/ann")); /* the user's own rules come first, as with Mosquitto */
+    assert_false(
+        may_read("c", "ann", "a/secret/ann")); /* the user's own rules come first, as with Mosquitto */
     assert_true(may_read("c", "bob", "a/secret/bob"));
     assert_false(may_read("c", NULL, "x/c/1"));
     assert_true(may_read("c", NULL, "x/d/1"));
