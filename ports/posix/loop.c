@@ -27,6 +27,14 @@ static midge_ms clock_ms(void)
     return (midge_ms)t.tv_sec * 1000 + (midge_ms)t.tv_nsec / 1000000;
 }
 
+static uint64_t wall_ms(void *user)
+{
+    (void)user;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* False: this kernel has no getrandom. What worked once goes on working. */
 static bool fill_random(uint8_t *out, size_t n)
 {
@@ -45,14 +53,6 @@ static void kernel_random(void *user, void *out, size_t n)
 {
     (void)user;
     fill_random(out, n); /* midge_loop_new has seen it work */
-}
-
-static uint64_t wall_ms(void *user)
-{
-    (void)user;
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 void midge_say(const struct midge_loop *loop, enum midge_log_level level, const char *format, ...)
@@ -182,8 +182,8 @@ static bool start(struct midge_loop *loop)
         .limits = loop->config.limits,
         .hooks = &loop->hooks,
         .auto_id_prefix = loop->config.auto_id_prefix,
-        .sys_interval_s = loop->config.sys_interval_s,
         .store = loop->config.store,
+        .sys_interval_s = loop->config.sys_interval_s,
     };
     loop->broker = midge_new(&config, loop->now);
     return loop->broker != NULL;

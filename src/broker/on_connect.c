@@ -1,34 +1,6 @@
 /* on_connect.c - CONNECT, step by step: lawful here? who is it? which session? CONNACK. */
 #include "broker/internal.h"
 
-/* ---- refusal ------------------------------------------------------------------------------------------ */
-
-static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const void *arg)
-{
-    (void)c;
-    midge_encode_connack(w, arg);
-}
-
-/* 3.x has codes for what a broker decides, silence for what a client breaks [MQTT311-3.2.2-6]. */
-static bool has_v3_code(uint8_t reason)
-{
-    return reason != MIDGE_RC_MALFORMED && reason != MIDGE_RC_PROTOCOL_ERROR && reason != MIDGE_RC_PACKET_TOO_LARGE &&
-           reason != MIDGE_RC_TOPIC_NAME_INVALID;
-}
-
-void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference)
-{
-    struct midge_connack out = { .version = c->version,
-                                 .reason = reason, /* Session Present 0 [MQTT-3.2.2-6] [MQTT311-3.2.2-4] */
-                                 .receive_maximum = UINT16_MAX,
-                                 .maximum_qos = 2,
-                                 .server_reference = server_reference };
-    if (c->version && (c->version == MIDGE_V50 || has_v3_code(reason)))
-        midge_conn_send_text(c, encode_connack, &out, &out.reason_string, reason); /* [MQTT-3.2.2-19] */
-    midge_conn_tell(c, MIDGE_EV_REFUSED, reason);
-    midge_conn_end(c, reason); /* [MQTT-3.2.2-7] [MQTT311-3.2.2-5] */
-}
-
 /* ---- what this broker does not serve ------------------------------------------------------------------ */
 
 static enum midge_reason check_client_id(const struct midge_conn *c, const struct midge_connect *pk)
