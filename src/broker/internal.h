@@ -235,7 +235,9 @@ void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
 void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference);
 void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bool session_present,
                         struct midge_slice auth_data);
-uint8_t midge_max_qos(const struct midge *m);
+uint8_t midge_max_qos(const struct midge_limits *l);
+/* Those of its listener; of the broker for NULL. */
+const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c);
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk);
 uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s);
 
