@@ -378,7 +378,7 @@ static void on_ack(struct conn *c, struct session *s, const struct record *r)
             complete(c, s, before, e);
         break;
     case PK_PUBREC:
-        if (e && !e->app_gen && s->slot >= 0 && W.client[s->slot].incarnation == s->incarnation)
+        if (e && !e->app_gen && !e->late && s->slot >= 0 && W.client[s->slot].incarnation == s->incarnation)
             diverge("message #%u of QoS 2 is acknowledged by %s, which took it for another", e->msg->content->number,
                     s->id);
         if (e)
@@ -1195,7 +1195,7 @@ void model_ticked(void)
 }
 
 /* The earliest time at which the clock alone has to change something. */
-midge_ms model_due(void)
+midge_ms model_due(const char **what)
 {
     midge_ms due = MIDGE_NEVER;
     for (const struct session *s = W.sessions; s; s = s->next) {
@@ -1204,6 +1204,8 @@ midge_ms model_due(void)
         midge_ms at = s->expiry_s == UINT32_MAX ? MIDGE_NEVER : s->gone_at + (midge_ms)s->expiry_s * 1000;
         if (s->will && s->gone_at + (midge_ms)s->will_delay_s * 1000 < at)
             at = s->gone_at + (midge_ms)s->will_delay_s * 1000;
+        if (at < due)
+            *what = s->id;
         due = at < due ? at : due;
     }
     for (const struct conn *c = W.conns; c; c = c->next) {
@@ -1212,6 +1214,8 @@ midge_ms model_due(void)
             at = c->touched + (midge_ms)c->keepalive_s * 1500;
         else if (!c->ended && !c->is_up)
             at = c->opened + W.limits.hello_ms;
+        if (at < due)
+            *what = "a connection";
         due = at < due ? at : due;
     }
     return due;
@@ -1355,6 +1359,18 @@ static bool window_is_open(const struct conn *c)
     return c->inflight < c->window;
 }
 
+/* Sent again, for all that the broker knows: before those that are still to be sent again. */
+static void put_in_turn(const struct conn *c, struct session *s, struct entry *e)
+{
+    struct entry **at = &s->unacked.head;
+    while (*at && ((*at)->sent_on == c->serial || (*at)->state == RELEASED))
+        at = &(*at)->next;
+    e->next = *at;
+    *at = e;
+    if (!e->next)
+        s->unacked.last = e;
+}
+
 static void fly(struct conn *c, struct session *s, struct entry *e, uint16_t pid)
 {
     e->state = FLYING;
@@ -1363,7 +1379,10 @@ static void fly(struct conn *c, struct session *s, struct entry *e, uint16_t pid
     c->inflight++;
     if (c->inflight > c->window)
         diverge("connection %u has %u messages in flight, it allows %u", c->serial, c->inflight, c->window);
-    append(&s->unacked, e);
+    if (e->late)
+        put_in_turn(c, s, e);
+    else
+        append(&s->unacked, e);
 }
 
 /* Larger than the client allowed when it was told of a drop, in the least favourable encoding? */
@@ -1692,6 +1711,7 @@ static void sent_first(struct conn *c, struct session *s, const struct out *o)
             diverge("message #%u on %s is sent to %s (qos %u%s%s) %s", o->number, W.topics[o->topic], s->id,
                     p->qos, p->retain ? ", retain" : "", p->dup ? ", dup" : "", why);
     }
+    e->late = p->dup;
     if (partial && s->partial) {
         s->partial = false;
         c->stopped = true; /* what was kept for its sake goes */

@@ -305,6 +305,7 @@ static void come_back(void)
     if (W.over)
         return;
     model_restored();
+    W.exposed = !store_is_synced();
     tick();
     model_check();
 }
@@ -541,13 +542,14 @@ static void step_clock(void)
 
 static void check_deadline(void)
 {
-    const midge_ms due = model_due();
+    const char *what = "";
+    const midge_ms due = model_due(&what);
     const midge_ms deadline = midge_deadline(W.broker);
     if (due == MIDGE_NEVER || due <= W.age)
         return;
     if (deadline == MIDGE_NEVER || (deadline > W.last_now && W.age + (deadline - W.last_now) > due))
-        diverge("midge_deadline is in %lld ms, but something is due in %llu",
-                (long long)(deadline - W.last_now), (unsigned long long)(due - W.age));
+        diverge("midge_deadline is in %lld ms, but %s is due in %llu", (long long)(deadline - W.last_now), what,
+                (unsigned long long)(due - W.age));
 }
 
 static void check_step(void)

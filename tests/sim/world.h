@@ -238,6 +238,7 @@ struct entry {
     bool twin;      /* it or one that looks the same was sent */
     bool ambiguous; /* the session is in a group that gets the same message */
     bool again;     /* the broker was killed: it may have been sent before */
+    bool late;      /* it came with DUP at once: the client may have had it from a connection that had ended */
     struct session *of; /* of a ghost */
     uint8_t id_count;
     uint32_t ids[];
@@ -517,7 +518,7 @@ void model_shutdown(void); /* is about to happen */
 void model_synced(void);   /* what was told up to now would survive */
 void model_killed(void);   /* no connection is there any more, and what was not synced is gone */
 void model_restored(void); /* a new broker has read the store */
-midge_ms model_due(void);
+midge_ms model_due(const char **what);
 struct session *model_session(struct midge_slice id);
 int topic_index(const uint8_t *topic, uint32_t len);
 
