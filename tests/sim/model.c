@@ -804,17 +804,23 @@ static uint32_t session_count(void)
     return n;
 }
 
-/* A member of a group is gone with what it was sent: QoS 1 may go to another. */
-static void release_owed(struct session *s)
+static void release_list(const struct list *l)
 {
-    excuse_owed(s, false);
-    for (struct entry *e = s->unacked.head; e; e = e->next) {
-        if (!e->group || e->qos != 1)
+    for (struct entry *e = l->head; e; e = e->next) {
+        if (!e->group || (e->qos != 1 && e->state != WAITING))
             continue;
         struct owed *o = make(sizeof *o);
         *o = (struct owed){ .msg = hold(e->msg), .excused = true, .next = W.owed[e->group][e->filter] };
         W.owed[e->group][e->filter] = o;
     }
+}
+
+/* A member of a group is gone with what it was sent: QoS 1 may go to another, and what a kill made unsent again. */
+static void release_owed(struct session *s)
+{
+    excuse_owed(s, false);
+    release_list(&s->unacked);
+    release_list(&s->waiting);
 }
 
 static void on_session_ended(struct session *s, const struct midge_event *ev)
@@ -890,13 +896,13 @@ static void stop_replays(struct session *s, uint8_t f)
             continue;
         }
         s->loose |= e->qos && s->oversized[e->msg->content->topic][e->qos]; /* the drop may have been of this one */
-        if (!begun && !e->twin) {
+        if (!begun && !e->twin && !e->again) {
             cut(&s->waiting, before, e);
             free_entry(e);
             continue;
         }
         e->optional = true; /* it may be the one that has begun */
-        e->stopped = begun;
+        e->stopped = begun && !e->again;
         before = e;
     }
 }
@@ -1359,12 +1365,12 @@ static bool window_is_open(const struct conn *c)
     return c->inflight < c->window;
 }
 
-/* Sent again, for all that the broker knows: before those that are still to be sent again. */
+/* Sent again, for all that the broker knows: behind those that were, before those that will be. */
 static void put_in_turn(const struct conn *c, struct session *s, struct entry *e)
 {
     struct entry **at = &s->unacked.head;
-    while (*at && ((*at)->sent_on == c->serial || (*at)->state == RELEASED))
-        at = &(*at)->next;
+    for (struct entry *x = *at; x; x = x->next)
+        at = x->sent_on == c->serial ? &x->next : at;
     e->next = *at;
     *at = e;
     if (!e->next)
@@ -1619,6 +1625,15 @@ static struct owed **find_owed(struct session *s, const struct out *o, bool part
     return best;
 }
 
+/* What came may have come for a group instead. */
+static void doubt_owed(struct session *s, const struct out *o)
+{
+    uint8_t g, f;
+    struct owed **at = find_owed(s, o, o->p->dup, &g, &f);
+    if (at)
+        (*at)->excused = true;
+}
+
 static struct entry *take_owed(struct session *s, const struct out *o)
 {
     uint8_t g, f;
@@ -1700,6 +1715,8 @@ static void sent_first(struct conn *c, struct session *s, const struct out *o)
             before = x;
         cut(&s->waiting, before, e);
         check_content(c, e, p, partial);
+        if (e->optional)
+            doubt_owed(s, o);
     } else {
         if (p->retain && is_unsure(c, o))
             excuse_owed_on(s, o->topic); /* the retained one, or the group's */
