@@ -54,7 +54,7 @@ static void free_entry(struct entry *e)
 /* It is done with; its record may still be there. */
 static void bury(struct session *s, struct entry *e)
 {
-    if (!W.store || !e->qos || e->optional) {
+    if (!W.store || !e->qos) {
         free_entry(e);
         return;
     }

@@ -193,7 +193,7 @@ static void draw_world(struct rng *r)
         W.store = true;
         W.wall = chance(r, 700);
         W.relaxed_ms = chance(r, 800) ? 0 : between(r, 1, 5000);
-        W.kill_rate = between(r, 1, 30);
+        W.kill_rate = between(r, 1, 100);
     }
     W.store_fails_after = UINT32_MAX;
 }
@@ -593,8 +593,10 @@ static void step(void)
         W.fail_rate = between(R, 1, 300);
         W.fail_until = W.step + between(R, 1, 400);
     }
-    for (unsigned tries = 0; tries < 12 && !happen(); tries++)
-        ;
+    unsigned tries = 0;
+    while (tries < 12 && !happen())
+        tries++;
+    W.idle += tries == 12; /* not a step */
     check_step();
 }
 

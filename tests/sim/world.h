@@ -473,7 +473,7 @@ struct world {
     struct entry *ghosts; /* gone, but their records may not be */
 
     /* what was counted */
-    uint64_t kills, store_failures;
+    uint64_t idle, kills, store_failures;
     uint64_t faults, published, delivered, connects, cuts, evils, jumps, failed_allocs, restarts, dropped;
     bool verbose;
 };
