@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define DEFAULT_STOP_MS 2000u
-#define LONGEST_SLEEP_S (24 * 3600)
+#define LONGEST_SLEEP_MS (24u * 3600 * 1000)
 #define REST_US 10000
 #define ACCEPTS_A_PASS 8
 #define ACCEPT_REST_MS 200
@@ -189,8 +189,8 @@ static int wait(struct midge_esp *e, struct ask *a)
     struct timeval sleep = { .tv_sec = 0 };
     midge_ms now = clock_ms();
     if (a->due > now) {
-        uint64_t ms = a->due - now;
-        sleep.tv_sec = (time_t)(ms < LONGEST_SLEEP_S * 1000u ? ms / 1000 : LONGEST_SLEEP_S);
+        uint32_t ms = a->due - now < LONGEST_SLEEP_MS ? (uint32_t)(a->due - now) : LONGEST_SLEEP_MS;
+        sleep.tv_sec = ms / 1000;
         sleep.tv_usec = (suseconds_t)(ms % 1000 * 1000);
     }
     int n = select(a->top + 1, &a->in, &a->out, NULL, a->due == MIDGE_NEVER ? NULL : &sleep);
@@ -207,7 +207,8 @@ static void accept_all(struct midge_esp *e, const struct midge_listener *l)
             midge_sock_open(e, fd, l);
             continue;
         }
-        if (errno == ENFILE || errno == EMFILE || errno == ENOMEM || errno == ENOBUFS) {
+        int err = errno;
+        if (err == ENFILE || err == EMFILE || err == ENOMEM || err == ENOBUFS) {
             midge_socks_expire(e, MIDGE_NEVER); /* who waits for a peer's end gives way */
             e->accept_again = e->now + ACCEPT_REST_MS; /* a listener that cannot be served would keep us awake */
         }
@@ -251,8 +252,9 @@ static int pass(struct midge_esp *e, midge_ms until)
     add_listeners(&a, e);
     add_socks(&a, e);
     int n = wait(e, &a);
-    if (n < 0 && errno != EINTR && errno != ENOMEM)
-        return errno;
+    int err = n < 0 ? errno : 0;
+    if (err && err != EINTR && err != ENOMEM)
+        return err;
     if (n > 0)
         hand_over(e, &a);
     else if (n < 0)

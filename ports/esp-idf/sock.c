@@ -20,7 +20,8 @@ static bool has_tls(const struct midge_sock *s)
 
 static bool would_block(void)
 {
-    return errno == EAGAIN || errno == EINTR;
+    int err = errno;
+    return err == EAGAIN || err == EINTR;
 }
 
 static ssize_t take(struct midge_sock *s)

@@ -26,7 +26,8 @@ struct connack {
     struct midge_connack_out head;
     const struct midge_conn *c;
     const struct midge_connect *pk; /* NULL: CONNECT is refused */
-    struct midge_slice reason_string, auth_data, server_reference;
+    struct midge_slice reason_string;
+    const struct midge_slice *auth_data, *server_reference; /* NULL = none, of both */
 };
 
 #define LARGEST_PACKET 268435460u /* five bytes of header and 268,435,455: as good as no limit */
@@ -57,8 +58,10 @@ static void put_props(struct midge_wr *w, const void *from)
     if (a->pk)
         put_terms(w, a->c, a->pk);
     midge_prop_string(w, PROP_REASON_STRING, a->reason_string);
-    midge_prop_string(w, PROP_AUTH_DATA, a->auth_data);
-    midge_prop_string(w, PROP_SERVER_REFERENCE, a->server_reference);
+    if (a->auth_data)
+        midge_prop_string(w, PROP_AUTH_DATA, *a->auth_data);
+    if (a->server_reference)
+        midge_prop_string(w, PROP_SERVER_REFERENCE, *a->server_reference);
 }
 
 static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const void *arg)
@@ -70,7 +73,7 @@ static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const
 #define PROPS (MIDGE_V5 ? put_props : NULL)
 
 void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bool session_present,
-                        struct midge_slice auth_data)
+                        const struct midge_slice *auth_data)
 {
     struct connack a = { .head = { .version = c->version, .session_present = session_present, .props = PROPS },
                          .c = c,
@@ -87,7 +90,7 @@ static bool has_v3_code(uint8_t reason)
            reason != MIDGE_RC_TOPIC_NAME_INVALID;
 }
 
-void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference)
+void midge_connect_refuse(struct midge_conn *c, uint8_t reason, const struct midge_slice *server_reference)
 {
     /* Session Present 0 [MQTT-3.2.2-6] [MQTT311-3.2.2-4] */
     struct connack a = { .head = { .version = c->version, .reason = reason, .props = PROPS },

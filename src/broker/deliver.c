@@ -56,7 +56,7 @@ static struct midge_entry *next_resend(struct midge_outbox *ob)
     ob->resend = e ? e->next : NULL;
     if (!e)
         return NULL;
-    if (!e->flying) {
+    if (!MIDGE_DURABLE || !e->flying) {
         e->flying = true;
         ob->inflight++;
     }
@@ -128,7 +128,7 @@ void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t win
 {
     struct midge_outbox *ob = s->outbox;
     struct midge_entry *e;
-    if (ob->resend && !ob->resend->flying)
+    if (!MIDGE_DURABLE || (ob->resend && !ob->resend->flying))
         return; /* those of an earlier connection come first, and have not taken their places yet */
     while (window_open(s, window) && oldest(ob, true) == &ob->waiting) {
         e = midge_queue_pop(&ob->waiting);
@@ -146,7 +146,7 @@ void midge_outbox_unprepare(struct midge *m, struct midge_session *s)
     struct midge_outbox *ob = s->outbox;
     struct midge_queue again = { 0 };
     struct midge_entry *before = NULL, *next;
-    for (struct midge_entry *e = ob->unacked.head; e; e = next) {
+    for (struct midge_entry *e = MIDGE_DURABLE ? ob->unacked.head : NULL; e; e = next) {
         next = e->next;
         if (e->sent) {
             before = e;
@@ -169,7 +169,8 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
     *owned = false;
     while (ob) {
         bool open = window_open(s, window);
-        bool again = MIDGE_MAX_QOS && ob->resend && (open || ob->resend->flying); /* flying: it has its place */
+        bool placed = MIDGE_DURABLE && ob->resend && ob->resend->flying;
+        bool again = MIDGE_MAX_QOS && ob->resend && (open || placed);
         struct midge_entry *e = again ? next_resend(ob) : NULL;
         if (e)
             return e;
