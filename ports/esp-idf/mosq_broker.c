@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- stopping ------------------------------------------------------------------------------------------ */
@@ -25,9 +24,7 @@ static atomic_uint stop_asked;                  /* when, as 32-bit ms; 0 = nobod
 
 static unsigned clock_ms32(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (unsigned)t.tv_sec * 1000u + (unsigned)(t.tv_nsec / 1000000);
+    return (unsigned)midge_esp_clock();
 }
 
 void mosq_broker_stop(void)
@@ -169,7 +166,17 @@ int mosq_broker_run(struct mosq_broker_config *config)
         .login = config->handle_connect_cb ? on_login : NULL,
         .event = on_event,
     };
-    const struct midge_esp_config esp_config = { .hooks = &hooks, .sys_interval_s = MIDGE_ESP_SYS_S };
+    static const struct midge_esp_nvs_config nvs = {
+        .relaxed_ms = MIDGE_ESP_NVS_RELAXED_MS,
+        .entries_per_hour = MIDGE_ESP_NVS_ENTRIES_PER_HOUR,
+        .entries = MIDGE_ESP_NVS_ENTRIES,
+        .pending_bytes = MIDGE_ESP_NVS_PENDING_BYTES,
+    };
+    const struct midge_esp_config esp_config = {
+        .hooks = &hooks,
+        .sys_interval_s = MIDGE_ESP_SYS_S,
+        .nvs = MIDGE_ESP_NVS ? &nvs : NULL,
+    };
     struct midge_esp *e = midge_esp_new(&esp_config);
     int rc = e ? serve(config, e) : MOSQ_ERR_NOMEM;
     hide_from_stop();

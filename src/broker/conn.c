@@ -457,6 +457,8 @@ void midge_lost(struct midge_conn *c, midge_ms now)
     struct midge *m = c->m;
     midge_enter(m, now);
     midge_conn_abort(c, MIDGE_RC_UNSPECIFIED); /* a network failure, if nothing ended it before */
+    if (m->hooks->lost)
+        m->hooks->lost(m->hooks->user, c);
     free_sending(c);
     free_control(c);
     midge_names_free(c);

@@ -1,10 +1,16 @@
 /* connack.c - what this broker grants, or refuses, and the CONNACK that says so. */
 #include "broker/internal.h"
 
-uint8_t midge_max_qos(const struct midge *m)
+const struct midge_limits *midge_own_limits(const struct midge *m, const struct midge_conn *c)
+{
+    const struct midge_hooks *h = m->hooks;
+    return c && h->limits ? h->limits(h->user, c->user) : m->limits;
+}
+
+uint8_t midge_max_qos(const struct midge_limits *l)
 {
     const uint8_t built = MIDGE_MAX_QOS; /* a variable: gcc warns of a comparison with a constant 0 */
-    return m->limits->max_qos < built ? m->limits->max_qos : built;
+    return l->max_qos < built ? l->max_qos : built;
 }
 
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk)
@@ -35,20 +41,22 @@ struct connack {
 /* All that differs from the protocol's defaults, and from what was asked for. */
 static void put_terms(struct midge_wr *w, const struct midge_conn *c, const struct midge_connect *pk)
 {
-    const struct midge_limits *l = c->m->limits;
+    const struct midge_limits *l = midge_conn_limits(c->m, c);
+    const struct midge_slice none = { 0 };
     if (c->session->expiry_s != pk->session_expiry_s)
         midge_prop_number(w, PROP_SESSION_EXPIRY, c->session->expiry_s); /* [U5-3.2.2.3.2] */
     if (c->keepalive_s != pk->keepalive_s)
         midge_prop_number(w, PROP_SERVER_KEEP_ALIVE, c->keepalive_s);
     midge_prop_unusual(w, PROP_RECEIVE_MAXIMUM, l->receive_maximum);
-    midge_prop_unusual(w, PROP_MAXIMUM_QOS, midge_max_qos(c->m)); /* [MQTT-3.2.2-9] */
+    midge_prop_unusual(w, PROP_MAXIMUM_QOS, midge_max_qos(l)); /* [MQTT-3.2.2-9] */
     midge_prop_unusual(w, PROP_RETAIN_AVAILABLE, MIDGE_RETAIN && l->retain);
     midge_prop_unusual(w, PROP_MAXIMUM_PACKET_SIZE, l->packet_bytes < LARGEST_PACKET ? l->packet_bytes : 0);
     midge_prop_unusual(w, PROP_TOPIC_ALIAS_MAXIMUM, l->alias_in);
     midge_prop_unusual(w, PROP_WILDCARD_AVAILABLE, l->wildcards); /* [U5-3.2.2.3.11-13] */
     midge_prop_unusual(w, PROP_SUBSCRIPTION_ID_AVAILABLE, l->subscription_ids);
     midge_prop_unusual(w, PROP_SHARED_AVAILABLE, MIDGE_SHARED && l->shared);
-    midge_prop_string(w, PROP_ASSIGNED_ID, midge_names_assigned(c->names)); /* [MQTT-3.1.3-7] */
+    /* The host may have chosen another than the one that was made up [MQTT-3.1.3-7]. */
+    midge_prop_string(w, PROP_ASSIGNED_ID, pk->client_id.len ? none : midge_session_id(c->session));
     midge_prop_string(w, PROP_AUTH_METHOD, midge_names_method(c->names));   /* [MQTT-4.12.0-5] */
 }
 

@@ -240,7 +240,13 @@ enum midge_reason midge_connect_allowed(struct midge_conn *c, struct midge_conne
 void midge_connect_refuse(struct midge_conn *c, uint8_t reason, const struct midge_slice *server_reference);
 void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bool session_present,
                         const struct midge_slice *auth_data);
-uint8_t midge_max_qos(const struct midge *m);
+uint8_t midge_max_qos(const struct midge_limits *l);
+/* Those of its listener; of the broker for NULL. */
+const struct midge_limits *midge_own_limits(const struct midge *m, const struct midge_conn *c);
+static inline const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c)
+{
+    return MIDGE_OWN_LIMITS ? midge_own_limits(m, c) : m->limits;
+}
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk);
 uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s);
 

@@ -194,7 +194,9 @@ static bool text_valid(struct midge_slice s)
 
 static bool publication_valid(const struct midge *m, const struct midge_publication *p)
 {
-    if (p->qos > midge_max_qos(m) || (p->retain && !(MIDGE_RETAIN && m->limits->retain)) || p->payload_format > 1)
+    if (p->qos > midge_max_qos(m->limits) || p->payload_format > 1)
+        return false;
+    if (p->retain && !(MIDGE_RETAIN && m->limits->retain))
         return false;
     if (!text_valid(p->topic) || !midge_topic_name_ok(p->topic) ||
         midge_topic_levels(p->topic) > m->limits->topic_levels)

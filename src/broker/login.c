@@ -182,6 +182,7 @@ static void ask(struct midge_conn *c, struct midge_login *in, struct midge_login
 {
     const struct midge_hooks *h = c->m->hooks;
     midge_conn_who(c, &in->who);
+    in->assigned_id = midge_names_assigned(c->names).len > 0;
     in->conn = c;
     *out = (struct midge_login_answer){ .answer = MIDGE_ALLOW };
     if (MIDGE_V5 && in->method.data && !(MIDGE_AUTH && h->login)) { /* [MQTT-4.12.0-1] */

@@ -16,13 +16,14 @@ static enum midge_reason check_client_id(const struct midge_conn *c, const struc
     return MIDGE_RC_SUCCESS;
 }
 
-static enum midge_reason check_will(const struct midge *m, const struct midge_connect *pk)
+static enum midge_reason check_will(const struct midge_conn *c, const struct midge_connect *pk)
 {
+    const struct midge *m = c->m;
     if (!pk->has_will)
         return MIDGE_RC_SUCCESS;
     if (!MIDGE_WILL)
         return MIDGE_RC_IMPLEMENTATION_SPECIFIC;
-    if (pk->will_qos > midge_max_qos(m))
+    if (pk->will_qos > midge_max_qos(midge_conn_limits(m, c)))
         return MIDGE_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
     if (pk->will_retain && !(MIDGE_RETAIN && m->limits->retain))
         return MIDGE_RC_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-13] */
@@ -41,7 +42,7 @@ static enum midge_reason check(const struct midge_conn *c, const struct midge_co
     if (pk->props.user_count > m->limits->user_properties)
         return MIDGE_RC_QUOTA_EXCEEDED;
     enum midge_reason rc = check_client_id(c, pk);
-    return rc != MIDGE_RC_SUCCESS ? rc : check_will(m, pk);
+    return rc != MIDGE_RC_SUCCESS ? rc : check_will(c, pk);
 }
 
 /* ---- CONNECT arrives ---------------------------------------------------------------------------------- */
@@ -96,7 +97,7 @@ static uint16_t lower(const struct midge_connect *pk, enum midge_prop_id id, uin
 
 static void set_terms(struct midge_conn *c, const struct midge_connect *pk)
 {
-    const struct midge_limits *limits = c->m->limits;
+    const struct midge_limits *limits = midge_conn_limits(c->m, c);
     c->window = lower(pk, PROP_RECEIVE_MAXIMUM, limits->inflight);
     if (MIDGE_ALIAS_OUT)
         c->alias_max = lower(pk, PROP_TOPIC_ALIAS_MAXIMUM, limits->alias_out);

@@ -56,7 +56,8 @@ enum midge_reason midge_subscribe(struct midge *m, struct midge_session *s, cons
     if (!sub)
         return MIDGE_RC_QUOTA_EXCEEDED;
     const struct midge_sub old = *sub;
-    uint8_t granted = want->qos < midge_max_qos(m) ? want->qos : midge_max_qos(m); /* [MQTT-3.2.2-10] */
+    uint8_t most = midge_max_qos(midge_conn_limits(m, s->conn));
+    uint8_t granted = want->qos < most ? want->qos : most; /* [MQTT-3.2.2-10] */
     sub->qos = granted & 3u; /* an old one is replaced as it stands: no message slips through [MQTT-3.8.4-3] */
     sub->no_local = want->no_local;
     sub->retain_as_published = want->retain_as_published;

@@ -4,6 +4,7 @@
 #define MIDGE_ALIAS_OUT 0
 #define MIDGE_AUTH 0
 #define MIDGE_LOGIN_LATER 0
+#define MIDGE_OWN_LIMITS 0
 #define MIDGE_REASON_STRINGS 0
 #define MIDGE_LOCAL 0
 #define MIDGE_SYS 0
