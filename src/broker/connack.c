@@ -42,7 +42,6 @@ struct connack {
 static void put_terms(struct midge_wr *w, const struct midge_conn *c, const struct midge_connect *pk)
 {
     const struct midge_limits *l = midge_conn_limits(c->m, c);
-    const struct midge_slice none = { 0 };
     if (c->session->expiry_s != pk->session_expiry_s)
         midge_prop_number(w, PROP_SESSION_EXPIRY, c->session->expiry_s); /* [U5-3.2.2.3.2] */
     if (c->keepalive_s != pk->keepalive_s)
@@ -56,8 +55,9 @@ static void put_terms(struct midge_wr *w, const struct midge_conn *c, const stru
     midge_prop_unusual(w, PROP_SUBSCRIPTION_ID_AVAILABLE, l->subscription_ids);
     midge_prop_unusual(w, PROP_SHARED_AVAILABLE, MIDGE_SHARED && l->shared);
     /* The host may have chosen another than the one that was made up [MQTT-3.1.3-7]. */
-    midge_prop_string(w, PROP_ASSIGNED_ID, pk->client_id.len ? none : midge_session_id(c->session));
-    midge_prop_string(w, PROP_AUTH_METHOD, midge_names_method(c->names));   /* [MQTT-4.12.0-5] */
+    if (midge_names_assigned(c->names).len)
+        midge_prop_string(w, PROP_ASSIGNED_ID, midge_session_id(c->session));
+    midge_prop_string(w, PROP_AUTH_METHOD, midge_names_method(c->names)); /* [MQTT-4.12.0-5] */
 }
 
 static void put_props(struct midge_wr *w, const void *from)
