@@ -45,6 +45,7 @@ set(MIDGE_BROKER_SOURCES
     src/broker/connack.c
     src/broker/deliver.c
     src/broker/expire.c
+    src/broker/inside.c
     src/broker/limits.c
     src/broker/local.c
     src/broker/login.c
@@ -65,6 +66,7 @@ set(MIDGE_CLIENT_SOURCES
     src/client/connect.c
     src/client/outbox.c
     src/client/pull.c
+    src/client/relay.c
 )
 
 # Layers that need no library. TLS is apart: CMakeLists.txt.

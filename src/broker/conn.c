@@ -421,7 +421,9 @@ struct midge_conn *midge_accept(struct midge *m, const struct midge_peer *peer, 
         c = midge_mem_zalloc(&m->mem, sizeof *c, MIDGE_TAG_CONN);
     if (c) {
         c->m = m;
-        c->user = peer->user;
+        c->user = MIDGE_BRIDGE && peer->inside ? (void *)peer->inside : peer->user;
+        c->inside = MIDGE_BRIDGE && peer->inside;
+        c->forgets = peer->forgets;
         c->address_key = peer->address_key;
         c->maximum_packet = UINT32_MAX;
             c->heard = midge_age32(m);
@@ -435,7 +437,7 @@ struct midge_conn *midge_accept(struct midge *m, const struct midge_peer *peer, 
 
 void midge_conn_mark_ready(struct midge_conn *c)
 {
-    if (!c->ready.pprev)
+    if (!c->ready.pprev && !c->inside)
         midge_fifo_push(&c->m->ready, &c->ready);
 }
 
@@ -495,7 +497,7 @@ struct midge *midge_conn_broker(const struct midge_conn *c)
 
 void midge_conn_who(const struct midge_conn *c, struct midge_who *who)
 {
-    *who = (struct midge_who){ .peer = c->user, .tag = c->tag, .version = c->version };
+    *who = (struct midge_who){ .peer = c->inside ? NULL : c->user, .tag = c->tag, .version = c->version };
     if (c->session)
         who->client_id = midge_session_id(c->session);
     else if (c->m->hello == c)
@@ -515,7 +517,7 @@ void midge_conn_tell(struct midge_conn *c, enum midge_event_kind kind, uint8_t r
 
 bool midge_allowed(struct midge *m, const struct midge_session *s, enum midge_access what, struct midge_slice topic)
 {
-    if (!m->hooks->allow)
+    if (!m->hooks->allow || midge_inside_of(s))
         return true;
     struct midge_who who;
     midge_session_who(s, &who);
@@ -550,7 +552,7 @@ enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice b
     if (MIDGE_V5 && MIDGE_PERSIST && s && midge_props_has(&pk.props, PROP_SESSION_EXPIRY)) {
         if (s->expiry_s == 0 && midge_props_number(&pk.props, PROP_SESSION_EXPIRY) != 0)
             return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.14.2.2.2]: the packet is not valid, so the will stays */
-        s->expiry_s = midge_granted_expiry(c->m, midge_props_number(&pk.props, PROP_SESSION_EXPIRY));
+        s->expiry_s = midge_granted_expiry(c, midge_props_number(&pk.props, PROP_SESSION_EXPIRY));
     }
     if (MIDGE_WILL && s && pk.reason == MIDGE_RC_SUCCESS) {
         midge_will_free(&c->m->mem, s->will); /* [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT311-3.14.4-3] */

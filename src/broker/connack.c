@@ -15,9 +15,10 @@ uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_conne
     return over && pk->version == MIDGE_V50 ? most : pk->keepalive_s;
 }
 
-uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s)
+uint32_t midge_granted_expiry(const struct midge_conn *c, uint32_t asked_s)
 {
-    return asked_s < m->limits->session_expiry_s ? asked_s : m->limits->session_expiry_s;
+    uint32_t most = c->inside ? UINT32_MAX : c->m->limits->session_expiry_s;
+    return asked_s < most ? asked_s : most;
 }
 
 static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const void *arg)

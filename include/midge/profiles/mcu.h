@@ -6,5 +6,6 @@
 #define MIDGE_REASON_STRINGS 0
 #define MIDGE_SYS 0
 #define MIDGE_BOOKS 0
+#define MIDGE_BRIDGE 0
 #define MIDGE_STATS 0
 #define MIDGE_RETAIN_SEEK 0
