@@ -6,6 +6,7 @@
 
 set(MIDGE_BASE_SOURCES
     src/base/arena.c
+    src/base/list.c
     src/base/map.c
     src/base/mem.c
     src/base/reader.c
@@ -44,6 +45,7 @@ set(MIDGE_BROKER_SOURCES
     src/broker/conn.c
     src/broker/connack.c
     src/broker/deliver.c
+    src/broker/durable.c
     src/broker/expire.c
     src/broker/inside.c
     src/broker/limits.c
@@ -56,6 +58,7 @@ set(MIDGE_BROKER_SOURCES
     src/broker/on_subscribe.c
     src/broker/quota.c
     src/broker/replay.c
+    src/broker/restore.c
     src/broker/route.c
     src/broker/sys.c
     src/broker/takeover.c

@@ -4,8 +4,11 @@
 /* Whom it speaks for gives ids anew that we hold for its old messages: theirs are not to be taken for those. */
 static void forget_received(struct midge *m, struct midge_session *s)
 {
-    for (uint32_t pid = 1; pid <= UINT16_MAX && midge_ids_count(s->received); pid++)
-        (void)midge_ids_remove(&m->mem, &s->received, (uint16_t)pid);
+    for (uint32_t pid = 1; pid <= UINT16_MAX && midge_ids_count(s->received); pid++) {
+        bool was = midge_ids_remove(&m->mem, &s->received, (uint16_t)pid);
+        if (MIDGE_DURABLE && was)
+            midge_durable_received(m, s, (uint16_t)pid, false);
+    }
 }
 
 void midge_inside_take(struct midge_conn *c, struct midge_session *s)

@@ -127,8 +127,10 @@ void midge_msg_set_origin(struct midge_msg *m, uint32_t origin)
         memcpy(m->bytes + origin_at(m), &origin, NUMBER);
 }
 
-static uint32_t expiry_s(const struct midge_msg *m)
+uint32_t midge_msg_expiry_s(const struct midge_msg *m)
 {
+    if (!m->has_expiry)
+        return 0;
     uint32_t s;
     memcpy(&s, m->bytes + midge_msg_bytes(m), sizeof s);
     return s;
@@ -138,7 +140,7 @@ midge_ms midge_msg_expires(const struct midge_msg *m)
 {
     if (!MIDGE_MSG_EXPIRY || !m->has_expiry)
         return MIDGE_NEVER;
-    uint32_t s = expiry_s(m);
+    uint32_t s = midge_msg_expiry_s(m);
     return midge_msg_arrival(m) + (s > 0 ? (midge_ms)s * 1000 : 1);
 }
 
@@ -149,6 +151,6 @@ bool midge_msg_left(const struct midge_msg *m, midge_ms age, uint32_t *left_s)
     if (age >= midge_msg_expires(m))
         return false; /* [MQTT-3.3.2-5] */
     midge_ms waited = age > midge_msg_arrival(m) ? age - midge_msg_arrival(m) : 0;
-    *left_s = expiry_s(m) - (uint32_t)(waited / 1000); /* [MQTT-3.3.2-6] */
+    *left_s = midge_msg_expiry_s(m) - (uint32_t)(waited / 1000); /* [MQTT-3.3.2-6] */
     return true;
 }

@@ -62,6 +62,8 @@ static inline midge_ms midge_msg_arrival(const struct midge_msg *m)
     return (midge_ms)m->arrived_high << 32 | m->arrived_low;
 }
 
+uint32_t midge_msg_expiry_s(const struct midge_msg *m); /* as it came; 0 without one */
+
 /* Whose it is; kept of retained messages only, else 0. */
 uint32_t midge_msg_origin(const struct midge_msg *m);
 void midge_msg_set_origin(struct midge_msg *m, uint32_t origin);

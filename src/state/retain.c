@@ -222,14 +222,16 @@ static struct midge_msg *following(const struct midge_retain *r, const struct mi
     return seek(r, &k, true);
 }
 
-void midge_retain_expire(struct midge_retain *r, midge_ms age)
+void midge_retain_expire(struct midge_retain *r, midge_ms age, void (*gone)(void *arg, struct midge_msg *msg),
+                         void *arg)
 {
     r->next_expiry = MIDGE_NEVER;
     for (struct midge_msg *msg = lowest(r->root), *next; msg; msg = next) {
         next = following(r, msg);
-        if (midge_msg_expires(msg) <= age)
+        if (midge_msg_expires(msg) <= age) {
+            gone(arg, msg);
             midge_retain_remove(r, midge_msg_topic(msg)); /* [MQTT-3.3.2-5] */
-        else if (midge_msg_expires(msg) < r->next_expiry)
+        } else if (midge_msg_expires(msg) < r->next_expiry)
             r->next_expiry = midge_msg_expires(msg);
     }
 }

@@ -34,6 +34,7 @@ struct midge_outbox {
 /* What only a session that may outlive its connection needs. */
 struct midge_rest {
     struct midge_session *session; /* whose it is */
+    uint32_t store_id;          /* names it in durable records; 0 = none */
     struct midge_timer timer;   /* will delay or session expiry, armed while away */
     struct midge_link away;     /* in midge_sessions.away while not connected */
     midge_ms gone_at;           /* ms since midge_new when the connection ended */
