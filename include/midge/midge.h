@@ -114,6 +114,9 @@ struct midge_inside {
 };
 #define MIDGE_AGE "midge-age"
 
+/* The session of this client id stays, and is from now on like those of other clients. */
+void midge_inside_forget(struct midge *m, struct midge_slice client_id);
+
 struct midge_peer {
     void *user;           /* the port's own pointer, handed to hooks and given back by midge_conn_user */
     uint32_t address_key; /* equal for connections of one address (a hash will do); 0 = not counted */

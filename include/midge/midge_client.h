@@ -104,6 +104,7 @@ struct midge_client_config {
     uint32_t queue_msgs;                    /* publications held at once, sent or not; 0 = none at all */
     uint32_t queue_bytes;                   /* the same, as bytes of topic, properties and payload */
     uint32_t packet_bytes;    /* largest packet taken from a server, which is told on 5.0; 0 = any */
+    uint32_t send_bytes;      /* largest packet sent, if the server takes as much; 0 = any */
     uint32_t connect_ms;      /* time from connect to CONNACK; 0 = any */
     uint16_t receive_maximum; /* QoS 1 and 2 messages from the server not yet complete; 0 = 65535 */
     uint16_t alias_in;        /* Topic Alias Maximum that servers are told */

@@ -20,6 +20,13 @@ void midge_inside_take(struct midge_conn *c, struct midge_session *s)
         forget_received(c->m, s);
 }
 
+void midge_inside_forget(struct midge *m, struct midge_slice client_id)
+{
+    struct midge_session *s = MIDGE_BRIDGE ? midge_session_find(&m->sessions, client_id) : NULL;
+    if (s && s->rest)
+        s->rest->inside = NULL;
+}
+
 enum midge_queue_policy midge_queue_policy_of(const struct midge *m, const struct midge_entry *e)
 {
     const struct midge_inside *inside = midge_inside_of(e->session);
