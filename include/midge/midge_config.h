@@ -73,6 +73,11 @@
 #define MIDGE_REASON_STRINGS 1
 #endif
 
+/* TLS, where it is linked: most bytes in the clear at a time, on the stack. A record has 16384 at most. */
+#ifndef MIDGE_TLS_PIECE
+#define MIDGE_TLS_PIECE 16384
+#endif
+
 /* Durable state through midge_store.h. */
 #ifndef MIDGE_DURABLE
 #define MIDGE_DURABLE 1

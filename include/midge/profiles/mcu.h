@@ -10,3 +10,4 @@
 #define MIDGE_STATS 0
 #define MIDGE_DURABLE 0
 #define MIDGE_RETAIN_SEEK 0
+#define MIDGE_TLS_PIECE 512

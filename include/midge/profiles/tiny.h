@@ -16,3 +16,4 @@
 #define MIDGE_BOOKS 0
 #define MIDGE_DURABLE 0
 #define MIDGE_RETAIN_SEEK 0
+#define MIDGE_TLS_PIECE 512
