@@ -81,7 +81,16 @@ set(MIDGE_NET_SOURCES
     net/ws_upgrade.c
 )
 
+# Bridges: a client of two brokers at once, above include/midge.
+set(MIDGE_BRIDGE_SOURCES
+    plug/bridge/bridge.c
+    plug/bridge/map.c
+    plug/bridge/near.c
+    plug/bridge/relay.c
+)
+
 set(MIDGE_POSIX_SOURCES
+    ports/posix/dial.c
     ports/posix/link.c
     ports/posix/listen.c
     ports/posix/log.c
@@ -91,6 +100,7 @@ set(MIDGE_POSIX_SOURCES
     ports/posix/psk.c
     ports/posix/settings.c
     ports/posix/sock.c
+    ports/posix/uplink.c
 )
 
 # mosq_broker.h on the posix port, a library of its own: it serves TLS.

@@ -99,10 +99,10 @@ midge_ms midge_deadline(const struct midge *m);
 /* ---- connections -------------------------------------------------------------------------------------- */
 
 /* A client of the host's own that speaks 5.0 through midge_recv and midge_pull as others do, without a socket: the
- * broker's end of a bridge. Nobody is asked whether it may; its session is not put out for room, keeps whatever expiry
- * it asks for, and is no client's from outside. Its queue has limits of its own. midge_ready does not name it: its owner
- * looks at midge_status after each turn. It has to ask for a Session Expiry. All is borrowed until its session ends
- * (midge_kick) or a connection of the same client id brings another one. */
+ * broker's end of a bridge. Nobody is asked whether it may; its session is not put out for room, keeps the expiry
+ * that it asks for, and is no client's from outside. Its queue has limits of its own. midge_ready does not name it:
+ * its owner looks at midge_status after each turn. It has to ask for a Session Expiry. All is borrowed until its
+ * session ends (midge_kick), midge_inside_forget, or a connection of the same client id that brings another one. */
 struct midge_inside {
     uint32_t queue_bytes;     /* in place of limits.queue_bytes; 0 = that */
     uint32_t queue_msgs;      /* the same of queue_msgs */

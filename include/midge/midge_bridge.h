@@ -71,7 +71,7 @@ struct midge_bridge_event {
 /* All is borrowed until midge_bridge_free. Zero-initialise, set what is wanted. */
 struct midge_bridge_options {
     const char *name;             /* "NAME" */
-    const char *node;             /* of this broker, and of no other one that messages may come from through bridges */
+    const char *node;             /* of this broker, and of no other one that messages may come from; 64 characters */
     const struct midge_bridge_map *maps;
     size_t map_count;
     const char *const *addresses; /* by what names the host knows them; at least one */
@@ -162,7 +162,8 @@ struct midge_bridge_stats {
 };
 void midge_bridge_get_stats(const struct midge_bridge *b, struct midge_bridge_stats *out);
 
-/* A user property a hop: the `node` that a message was sent on by. */
+/* User properties that tell where a message has been: the `node` that sent it on, or "+" and the `node` that fetched it,
+ * and the address that it was fetched from. */
 #define MIDGE_VIA "midge-via"
 
 #ifdef __cplusplus

@@ -146,6 +146,7 @@ static void near_event(void *user, const struct midge_client_event *e)
 static void fill_texts(struct midge_bridge *b)
 {
     const struct midge_bridge_options *o = b->o;
+    snprintf(b->fetched, sizeof b->fetched, "+%s", o->node);
     snprintf(b->client_id, sizeof b->client_id, "%s", o->client_id ? o->client_id : o->name);
     if (o->local_client_id)
         snprintf(b->local_client_id, sizeof b->local_client_id, "%s", o->local_client_id);

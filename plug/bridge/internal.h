@@ -65,6 +65,7 @@ struct midge_bridge {
     midge_ms credit_at;
 
     struct midge_bridge_stats stats;
+    char fetched[66]; /* mark of what it fetches */
     char client_id[128], local_client_id[140], notify_topic[200];
     uint8_t buffer[2048];
 };

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define HOPS_MAX 16u
+#define MARKS_MAX 32u
 #define TOPIC_ROOM 1024u /* of a topic that changes; those of longer ones are not passed on */
 
 /* ---- packet ids that one side has to treat in its own way ---------------------------------------------- */
@@ -63,41 +63,50 @@ static bool is(struct midge_slice a, const char *b)
     return a.len == text.len && (!a.len || memcmp(a.data, text.data, a.len) == 0);
 }
 
-static bool is_far(const struct midge_bridge *b, struct midge_slice name)
+/* Marks: NODE where it was sent on, +NODE where it was fetched, and the address that it was fetched from. */
+static bool is_fetched_by(struct midge_slice mark, const char *node)
+{
+    return mark.len && mark.data[0] == '+' && is((struct midge_slice){ mark.data + 1, mark.len - 1 }, node);
+}
+
+static bool is_far(const struct midge_bridge *b, struct midge_slice mark)
 {
     for (size_t i = 0; i < b->o->address_count; i++)
-        if (is(name, b->o->addresses[i]))
+        if (is(mark, b->o->addresses[i]))
             return true;
     return false;
 }
 
-/* It was sent on from here, or came from where it would go; or has come too far altogether. */
-static bool has_been_there(const struct midge_bridge *b, const struct midge_message *m)
+/* It was sent on from here before, or would be fetched a second time, or came from where it would go; or it has come
+ * too far altogether. */
+static bool has_been_there(const struct midge_bridge *b, enum midge_bridge_direction way, const struct midge_message *m)
 {
     struct midge_property p;
-    uint32_t at = 0, hops = 0;
+    uint32_t at = 0, marks = 0;
     while (midge_message_property(m, &at, &p)) {
         if (p.id != 0x26 || !is(p.name, MIDGE_VIA))
             continue;
-        if (++hops >= HOPS_MAX || is(p.value, b->o->node) || is_far(b, p.value))
+        bool here = is(p.value, b->o->node) || (way == MIDGE_BRIDGE_IN && is_fetched_by(p.value, b->o->node));
+        if (++marks >= MARKS_MAX || here || (way == MIDGE_BRIDGE_OUT && is_far(b, p.value)))
             return true;
     }
     return false;
 }
 
-/* Where it comes from, for the next bridge: 5.0 says so itself, 3.x has no place for it. */
-static struct midge_user_property mark(const struct midge_bridge *b, enum midge_bridge_direction way)
+static size_t make_marks(const struct midge_bridge *b, enum midge_bridge_direction way,
+                         struct midge_user_property marks[2])
 {
-    const char *name = way == MIDGE_BRIDGE_OUT ? b->o->node : b->o->addresses[b->address];
-    return (struct midge_user_property){ bridge_text(MIDGE_VIA), bridge_text(name) };
+    const struct midge_slice name = bridge_text(MIDGE_VIA);
+    if (way == MIDGE_BRIDGE_OUT) {
+        marks[0] = (struct midge_user_property){ name, bridge_text(b->o->node) };
+        return 1;
+    }
+    marks[0] = (struct midge_user_property){ name, bridge_text(b->o->addresses[b->address]) };
+    marks[1] = (struct midge_user_property){ name, bridge_text(b->fetched) };
+    return 2;
 }
 
 /* ---- PUBLISH ------------------------------------------------------------------------------------------- */
-
-static bool is_v5(const struct midge_bridge *b)
-{
-    return bridge_or(b->o->version, 5) == 5;
-}
 
 static void publish(struct midge_bridge *b, enum midge_bridge_direction way, const struct midge_client_packet *p)
 {
@@ -112,15 +121,14 @@ static void publish(struct midge_bridge *b, enum midge_bridge_direction way, con
         swallow(b, from, m.qos, p->pid);
         return;
     }
-    if (has_been_there(b, &m)) {
+    if (has_been_there(b, way, &m)) {
         b->stats.looped++;
         swallow(b, from, m.qos, p->pid);
         return;
     }
-    const struct midge_user_property via = mark(b, way);
-    struct midge_client_packet q = { .type = PUBLISH, .pid = p->pid, .message = &m, .more = &via, .more_count = 1 };
-    if (!out && is_v5(b))
-        q.more_count = 0;
+    struct midge_user_property marks[2];
+    struct midge_client_packet q = { .type = PUBLISH, .pid = p->pid, .message = &m, .more = marks };
+    q.more_count = make_marks(b, way, marks);
     m.retain = m.retain && !map->no_retain && !(out && (b->far_no_retain || b->o->outgoing_no_retain));
     if (out && m.qos > b->far_qos) {
         if (m.qos == 2 && b->far_qos == 1)
