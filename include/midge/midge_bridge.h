@@ -162,8 +162,8 @@ struct midge_bridge_stats {
 };
 void midge_bridge_get_stats(const struct midge_bridge *b, struct midge_bridge_stats *out);
 
-/* User properties that tell where a message has been: the `node` that sent it on, or "+" and the `node` that fetched it,
- * and the address that it was fetched from. */
+/* User properties that tell where a message has been: the `node` that sent it on, or "+" and the `node` that fetched
+ * it, and the address that it was fetched from. */
 #define MIDGE_VIA "midge-via"
 
 #ifdef __cplusplus

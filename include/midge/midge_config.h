@@ -63,6 +63,11 @@
 #define MIDGE_LOGIN_LATER 1
 #endif
 
+/* The limits hook: listeners whose limits differ. */
+#ifndef MIDGE_OWN_LIMITS
+#define MIDGE_OWN_LIMITS 1
+#endif
+
 /* Publishers are paused while memory is short. Without it they are refused at once, whatever limits.pause_ms says. */
 #ifndef MIDGE_PAUSE
 #define MIDGE_PAUSE 1

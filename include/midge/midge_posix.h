@@ -24,7 +24,15 @@ struct midge_loop;
 
 /* ---- the loop ------------------------------------------------------------------------------------------ */
 
-enum midge_log_level { MIDGE_LOG_ERROR, MIDGE_LOG_WARNING, MIDGE_LOG_NOTICE, MIDGE_LOG_DEBUG };
+enum midge_log_level {
+    MIDGE_LOG_ERROR,
+    MIDGE_LOG_WARNING,
+    MIDGE_LOG_NOTICE,
+    MIDGE_LOG_INFORMATION,
+    MIDGE_LOG_SUBSCRIBE,
+    MIDGE_LOG_UNSUBSCRIBE,
+    MIDGE_LOG_DEBUG
+};
 
 /* Zero-initialise, set what is wanted. All is borrowed until midge_loop_free, except `hooks`, which is
  * copied. */

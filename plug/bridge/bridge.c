@@ -1,4 +1,6 @@
-/* bridge.c - when a bridge dials whom, what it says first, and what becomes of it. */
+/* bridge.c - when a bridge dials whom, what it says first, and what becomes of it.
+ *
+ * It speaks as src/client does, which obeys what a client has to [MQTT311-7.0.0-1]. */
 #include "internal.h"
 
 #include <stdio.h>

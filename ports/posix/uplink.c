@@ -1,4 +1,6 @@
-/* uplink.c - a bridge's transport: dials, carries its bytes through the layers, notices the end. */
+/* uplink.c - a bridge's transport: dials, carries its bytes through the layers, notices the end.
+ *
+ * TCP, and TLS and WebSocket in it: all of them ordered and lossless [MQTT311-7.1.2-1]. */
 #include "posix.h"
 
 #include "net/layer.h"

@@ -84,7 +84,7 @@ static bool for_sub(void *arg, struct midge_sub *sub)
         return true; /* [MQTT-3.8.3-3] */
     if (r->msg->bridged && midge_inside_of(s) && midge_inside_of(s)->no_bridged)
         return true;
-    if (MIDGE_PERSIST && qos == 0 && !is_here(s))
+    if (MIDGE_PERSIST && qos == 0 && !is_here(s) && !r->m->limits->queue_qos0)
         return true; /* QoS 0 does not wait for who is away */
 
     struct midge_entry *e = pending(r, s, sub->id);

@@ -10,6 +10,7 @@
 #define MIDGE_LOCAL 0
 #define MIDGE_BRIDGE 0
 #define MIDGE_LOGIN_LATER 0
+#define MIDGE_OWN_LIMITS 0
 #define MIDGE_PAUSE 0
 #define MIDGE_STATS 0
 #define MIDGE_SYS 0
