@@ -1,5 +1,7 @@
-/* tls.c - ESP-TLS's server configuration in the words of midge_tls.h: mbedTLS serves it, a record and a handshake's step
- * at a time, and a listener's certificate and key are parsed once for all its connections. */
+/* tls.c - ESP-TLS's server configuration in the words of midge_tls.h.
+ *
+ * mbedTLS serves it as a layer: a handshake is done as its bytes come, and a listener's certificate and key are parsed
+ * once for all its connections. */
 #include "esp.h"
 
 #include "esp_tls.h"

@@ -50,11 +50,11 @@ MIDGE_MUST_USE struct midge_esp *midge_esp_new(const struct midge_esp_config *co
 struct midge *midge_esp_broker(struct midge_esp *e);
 midge_ms midge_esp_now(const struct midge_esp *e);
 
-/* Listens on the first address that `host` stands for. NULL = every address, IPv4 and, where it is built in,
- * IPv6. port 0: one is chosen. tls NULL = plain TCP; else as for esp_tls_server_session_create: certificate, key and its
- * password, ALPN, `psk_hint_key`, and with `cacert_buf` set clients need a certificate; borrowed until midge_esp_free. Keys
- * must be bytes: what sits in a secure element or peripheral cannot be used. 0, or an errno: nothing was opened. EPROTO: TLS could not
- * be set up with `tls`, ENOTSUP: this build is without TLS. */
+/* Listens on the first address that `host` stands for. NULL = every address, IPv4 and, where it is built in, IPv6.
+ * port 0: one is chosen. tls NULL = plain TCP; else as for esp_tls_server_session_create: certificate, key and its
+ * password, ALPN, psk_hint_key, and with cacert_buf set clients need a certificate; borrowed until midge_esp_free. Keys
+ * are bytes: what sits in a secure element or a peripheral cannot be used. 0, or an errno: nothing was opened. EPROTO:
+ * TLS could not be set up with `tls`, ENOTSUP: this build is without TLS. */
 MIDGE_MUST_USE int midge_esp_listen(struct midge_esp *e, const char *host, uint16_t port,
                                     struct esp_tls_cfg_server *tls);
 
