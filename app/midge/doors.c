@@ -182,7 +182,7 @@ static int handed_over(struct doors *d, uint16_t port)
     return -1;
 }
 
-/* Puts where it stands in front of what the loop said about a listener: the key whose file is named, else `listener`. */
+/* Puts where it stands in front of what the loop said about a listener: the key whose file is named, or `listener`. */
 static bool blame_listener(struct change *ch, const struct conf_listener *l)
 {
     const struct conf_text *psk_file = &conf_auth_of(ch->c, l)->psk_file, at = { NULL, l->file, l->line };
