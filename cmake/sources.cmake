@@ -50,6 +50,7 @@ set(MIDGE_BROKER_SOURCES
     src/broker/limits.c
     src/broker/local.c
     src/broker/login.c
+    src/broker/look.c
     src/broker/names.c
     src/broker/on_ack.c
     src/broker/on_connect.c

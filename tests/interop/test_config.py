@@ -271,6 +271,21 @@ def test_rights_that_change_reach_clients_that_are_connected(start_conf, tmp_pat
     assert sub.payloads(1) == [b"3"]
 
 
+def test_whose_account_is_gone_or_changed_is_sent_away(start_conf, tmp_path):
+    pw = f"ann:{sha512('a')}\nbob:{sha512('b')}\ncarl:{sha512('c')}\n"
+    b = start_conf(OPEN + "password_file {tmp}/pw\n", pw=pw)
+    clients = {user: login(b, f"of-{user}", user, user[0])[1] for user in ("ann", "bob", "carl")}
+    nobody = login(b, "of-nobody")[1]
+    (tmp_path / "pw").write_text(f"ann:{sha512('a')}\nbob:{sha512('new')}\n", encoding="utf-8")
+    hup(b)
+    assert clients["bob"].wait_disconnected() == 0x87
+    assert clients["carl"].wait_disconnected() == 0x87
+    rewrite(b, HERE + "password_file {tmp}/pw\n")
+    assert nobody.wait_disconnected() == 0x87
+    clients["ann"].subscribe("still/here")
+    clients["ann"].expect_nothing_else()
+
+
 # ---- SIGHUP
 
 
