@@ -19,7 +19,9 @@ class Manager:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.settimeout(TIMEOUT_S)
         self.notify.bind(name if name.startswith("\0") else str(folder / name))
-        self.environment = dict(os.environ, NOTIFY_SOCKET=name.replace("\0", "@") if name[0] == "\0" else str(folder / name))
+        self.environment = dict(
+            os.environ, NOTIFY_SOCKET=name.replace("\0", "@") if name[0] == "\0" else str(folder / name)
+        )
         self.process = None
 
     def start(self, conf, sockets=(), **environment):
