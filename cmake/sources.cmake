@@ -6,6 +6,7 @@
 
 set(MIDGE_BASE_SOURCES
     src/base/arena.c
+    src/base/list.c
     src/base/map.c
     src/base/mem.c
     src/base/reader.c
@@ -44,6 +45,7 @@ set(MIDGE_BROKER_SOURCES
     src/broker/conn.c
     src/broker/connack.c
     src/broker/deliver.c
+    src/broker/durable.c
     src/broker/expire.c
     src/broker/limits.c
     src/broker/local.c
@@ -55,6 +57,7 @@ set(MIDGE_BROKER_SOURCES
     src/broker/on_subscribe.c
     src/broker/quota.c
     src/broker/replay.c
+    src/broker/restore.c
     src/broker/route.c
     src/broker/sys.c
     src/broker/takeover.c
@@ -67,14 +70,30 @@ set(MIDGE_CLIENT_SOURCES
     src/client/pull.c
 )
 
+# Layers that need no library. TLS is apart: CMakeLists.txt.
+set(MIDGE_NET_SOURCES
+    net/layer.c
+    net/proxy.c
+    net/sha1.c
+    net/ws.c
+    net/ws_upgrade.c
+)
+
 set(MIDGE_POSIX_SOURCES
+    ports/posix/link.c
     ports/posix/listen.c
     ports/posix/log.c
     ports/posix/loop.c
     ports/posix/memory.c
-    ports/posix/mosq_broker.c
     ports/posix/postbox.c
+    ports/posix/psk.c
+    ports/posix/settings.c
     ports/posix/sock.c
+)
+
+# mosq_broker.h on the posix port, a library of its own: it serves TLS.
+set(MIDGE_COMPAT_SOURCES
+    ports/posix/mosq_broker.c
 )
 
 set(MIDGE_APP_SOURCES

@@ -193,6 +193,7 @@ static int serve(void)
         .limits = &app.limits,
         .hooks = &hooks,
         .sys_interval_s = app.options.sys_interval_s,
+        .tls = &midge_tls_openssl,
         .say = midge_log_line,
         .say_user = &app.log,
     };

@@ -15,6 +15,7 @@
 
 #include "midge/midge_config.h"
 #include "midge/midge_hooks.h"
+#include "midge/midge_store.h"
 #include "midge/midge_types.h"
 
 #ifdef __cplusplus
@@ -72,6 +73,7 @@ struct midge_config {
     const struct midge_hooks *hooks;    /* NULL = none */
     const char *auto_id_prefix;         /* of assigned client ids; NULL = "auto-" */
     uint32_t sys_interval_s;            /* $SYS updates; 0 = none */
+    const struct midge_store *store;    /* NULL = nothing outlives the broker */
 };
 
 /* NULL: not enough memory. The one allocation the broker makes for itself; midge_free gives everything back. */

@@ -27,6 +27,12 @@
 #define MIDGE_RETAIN 1
 #endif
 
+/* A new subscription finds its retained messages by seeking. Without it each of them is looked at: as good while they
+ * are hundreds. */
+#ifndef MIDGE_RETAIN_SEEK
+#define MIDGE_RETAIN_SEEK 1
+#endif
+
 /* Will messages. Without them a CONNECT with a will is refused, never accepted and forgotten. */
 #ifndef MIDGE_WILL
 #define MIDGE_WILL 1
@@ -67,6 +73,11 @@
 #define MIDGE_REASON_STRINGS 1
 #endif
 
+/* Durable state through midge_store.h. */
+#ifndef MIDGE_DURABLE
+#define MIDGE_DURABLE 1
+#endif
+
 /* In-process clients: midge_local_*, midge_publish. */
 #ifndef MIDGE_LOCAL
 #define MIDGE_LOCAL 1
@@ -89,6 +100,9 @@
 
 #if MIDGE_MAX_QOS < 0 || MIDGE_MAX_QOS > 2
 #error "MIDGE_MAX_QOS is 0, 1 or 2"
+#endif
+#if MIDGE_DURABLE && !MIDGE_PERSIST
+#error "MIDGE_DURABLE needs MIDGE_PERSIST: sessions that end with their connection leave nothing to keep"
 #endif
 #if MIDGE_AUTH && !MIDGE_V5
 #error "MIDGE_AUTH needs MIDGE_V5: AUTH packets exist in MQTT 5.0 only"

@@ -84,6 +84,7 @@ enum midge_event_kind {
     MIDGE_EV_UNSUBSCRIBED,    /* topic = filter */
     MIDGE_EV_MESSAGE,         /* a PUBLISH was accepted; message is set. Once a message, also for QoS 2 */
     MIDGE_EV_DROPPED,         /* a queued or new QoS > 0 message of `who` was dropped; reason as enum midge_drop */
+    MIDGE_EV_STORE_FAILED,    /* the store said no: nobody is answered any more */
     MIDGE_EV_LOW_MEMORY       /* the memory limit refused a publisher; told once until it recovers */
 };
 
@@ -118,6 +119,9 @@ struct midge_hooks {
     void (*event)(void *user, const struct midge_event *event);
     /* Unpredictable bytes: hash seeds and assigned client ids. NULL: a counter is used, for tests only. */
     void (*random)(void *user, void *out, size_t n);
+    /* Milliseconds since 1970, for what expires while no broker runs; 0 = not known (yet): then no time counts as
+     * passed. NULL: never known. Asked once a turn, with a store only. */
+    uint64_t (*wall_ms)(void *user);
 };
 
 #ifdef __cplusplus

@@ -13,6 +13,7 @@
 #define MIDGE_POSIX_H
 
 #include "midge/midge.h"
+#include "midge/midge_tls.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,6 +36,9 @@ struct midge_loop_config {
     uint32_t stop_ms;                  /* longest time that a stop goes on sending; 0 = 2000 */
     uint32_t posts;                    /* calls from other threads that may wait; 0 = 1024 */
     size_t post_bytes;                 /* and what they may hold in all; 0 = 1 MB */
+    const struct midge_tls_provider *tls; /* &midge_tls_openssl, see midge_tls.h; NULL = no TLS */
+    uint32_t greetings;                /* connections not yet through TLS, upgrade or PROXY; 0 = 1024 */
+    uint32_t greeting_ms;              /* the time they have for it; 0 = 10000 */
     /* What the loop itself has to tell: listeners, connections made and refused. NULL = nobody listens. */
     void (*say)(void *user, enum midge_log_level level, const char *text);
     void *say_user;
@@ -54,8 +58,8 @@ midge_ms midge_loop_now(const struct midge_loop *loop);
 MIDGE_MUST_USE int midge_loop_listen(struct midge_loop *loop, const char *host, uint16_t port, char *why,
                                      size_t why_size);
 
-/* The i-th listening socket, in the order they were opened, as "127.0.0.1:1883" or "[::1]:1883"; its port, or
- * 0 when there are not so many. out may be NULL. */
+/* The i-th listening socket that has a port, in the order they were opened, as "127.0.0.1:1883" or "[::1]:1883"; its
+ * port, or 0 when there are not so many. out may be NULL. */
 uint16_t midge_loop_address(const struct midge_loop *loop, unsigned i, char *out, size_t size);
 
 /* Serves until it is stopped: then no new connections, DISCONNECT 0x8B, wills, and at most stop_ms for the
@@ -68,12 +72,74 @@ void midge_loop_stop(struct midge_loop *loop);
 /* Frees the broker and everything of the loop's. No other thread may use it any more. NULL is allowed. */
 void midge_loop_free(struct midge_loop *loop);
 
+/* ---- listeners ----------------------------------------------------------------------------------------- */
+
+enum midge_transport {
+    MIDGE_TRANSPORT_TCP,
+    MIDGE_TRANSPORT_TLS,
+    MIDGE_TRANSPORT_WS,  /* WebSocket */
+    MIDGE_TRANSPORT_WSS, /* WebSocket in TLS */
+    MIDGE_TRANSPORT_ANY  /* told apart by the first byte; TLS and what is in it if `tls` has a certificate or PSKs */
+};
+
+/* What a client is called by its certificate or pre-shared key: see midge_peer_identity. */
+enum midge_identity {
+    MIDGE_IDENTITY_NONE,
+    MIDGE_IDENTITY_CN,      /* the certificate's common name, or the PSK identity */
+    MIDGE_IDENTITY_SUBJECT  /* the whole subject, as RFC 2253 writes it; or the PSK identity */
+};
+
+/* Zero-initialise, set what is wanted. Copied or used up before the call returns, except `user` and what
+ * midge_tls_options says. */
+struct midge_listen {
+    uint8_t transport;          /* enum midge_transport */
+    uint8_t identity;           /* enum midge_identity */
+    uint16_t port;              /* 0 = the kernel chooses */
+    const char *host;           /* as in midge_loop_listen */
+    const char *unix_path;      /* not NULL: a Unix socket there; host and port mean nothing */
+    unsigned unix_mode;         /* its permissions; 0 = 0660 */
+    int socket_fd;              /* > 0: this listening socket, which the loop takes (socket activation) */
+    const char *interface;      /* SO_BINDTODEVICE; NULL = any */
+    int family;                 /* AF_INET or AF_INET6 alone; 0 = both */
+    uint32_t connections;       /* of this listener at once; 0 = as many as the limits allow */
+    bool proxy;                 /* each connection begins with a PROXY header, v1 or v2: who it really is */
+    const char *ws_path;        /* path of the upgrade request; NULL = any */
+    const char *const *ws_origins; /* web pages let in, "https://example.org"; NULL = all. Whoever sends no */
+    size_t ws_origin_count;        /* Origin header is no browser, and let in */
+    uint32_t ws_header_bytes;   /* longest upgrade request; 0 = 4096 */
+    struct midge_tls_options tls;
+    void *user;                 /* see midge_peer_listener_user */
+};
+
+struct midge_listener;
+
+/* Listens as `what` says. 0: *out, unless out is NULL, is the listener. Else an errno, as midge_loop_listen; EPROTO
+ * for what is wrong with `what->tls`; nothing was opened, and `why` says so in one line. */
+MIDGE_MUST_USE int midge_loop_open(struct midge_loop *loop, const struct midge_listen *what,
+                                   struct midge_listener **out, char *why, size_t why_size);
+
+/* New certificates, keys, CRLs, PSKs, origins, path, identity, connections, user: for whoever connects from now on.
+ * Transport, address and proxy stay. Not 0: an errno and `why`; everything is as before. */
+MIDGE_MUST_USE int midge_listener_renew(struct midge_listener *l, const struct midge_listen *what, char *why,
+                                        size_t why_size);
+
+/* Ends listening. Its connections live on. The loop closes all that are open at its end. */
+void midge_listener_close(struct midge_listener *l);
+
 /* ---- who is on the other end --------------------------------------------------------------------------- */
 
 #define MIDGE_PEER_TEXT 64 /* room for any address with its port */
 
-/* The address behind midge_who.peer as "192.0.2.1:50000" or "[2001:db8::1]:50000"; "in-process" for NULL. */
+/* The address behind midge_who.peer as "192.0.2.1:50000" or "[2001:db8::1]:50000", the one that a PROXY header
+ * told where there was one; "unix" for a Unix socket, "in-process" for NULL. */
 void midge_peer_text(const void *peer, char *out, size_t size);
+
+/* What its certificate or pre-shared key calls it, by the listener's `identity`; text without a NUL behind it,
+ * valid while it is connected. data NULL: nothing does. */
+struct midge_slice midge_peer_identity(const void *peer);
+
+/* midge_listen.user of the listener it came through; NULL for NULL. */
+void *midge_peer_listener_user(const void *peer);
 
 /* ---- the host's own descriptors ------------------------------------------------------------------------ */
 
@@ -124,6 +190,8 @@ struct midge_loop_stats {
     uint64_t starved;     /* times accepting had to rest for want of descriptors or memory */
     size_t waiting_bytes; /* pulled from the broker, not yet taken by a socket; a heap block a connection */
     uint32_t sockets;     /* open, the ones that are closing included */
+    uint32_t greeting;    /* of them: not yet through TLS, WebSocket's upgrade or PROXY */
+    uint64_t failed;      /* connections that did not get through it */
 };
 void midge_loop_get_stats(const struct midge_loop *loop, struct midge_loop_stats *out);
 

@@ -291,6 +291,8 @@ void midge_log_event(struct midge_log *log, const struct midge_event *event)
     };
     if (event->kind == MIDGE_EV_LOW_MEMORY)
         midge_log_line(log, MIDGE_LOG_WARNING, "The memory limit is reached: publishers are refused.");
+    else if (event->kind == MIDGE_EV_STORE_FAILED)
+        midge_log_line(log, MIDGE_LOG_ERROR, "The store failed: nobody is served until a restart finds it in order.");
     else if ((size_t)event->kind < sizeof rows / sizeof *rows && rows[event->kind].level <= log->level)
         rows[event->kind].say(log, event);
 }

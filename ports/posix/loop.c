@@ -17,6 +17,8 @@
 #define DEFAULT_STOP_MS 2000u
 #define DEFAULT_POSTS 1024u
 #define DEFAULT_POST_BYTES ((size_t)1024 * 1024)
+#define DEFAULT_GREETINGS 1024u
+#define DEFAULT_GREETING_MS 10000u
 
 static midge_ms clock_ms(void)
 {
@@ -152,6 +154,10 @@ static void fill_in(struct midge_loop_config *c)
         c->posts = DEFAULT_POSTS;
     if (!c->post_bytes)
         c->post_bytes = DEFAULT_POST_BYTES;
+    if (!c->greetings)
+        c->greetings = DEFAULT_GREETINGS;
+    if (!c->greeting_ms)
+        c->greeting_ms = DEFAULT_GREETING_MS;
 }
 
 static bool start(struct midge_loop *loop)
@@ -190,7 +196,8 @@ struct midge_loop *midge_loop_new(const struct midge_loop_config *config)
         loop->hooks.random = kernel_random;
     loop->epoll_fd = -1;
     loop->wake_fd = -1;
-    loop->closing_tail = &loop->closing;
+    loop->greeting.tail = &loop->greeting.first;
+    loop->closing.tail = &loop->closing.first;
     loop->now = clock_ms();
     midge_postbox_init(&loop->postbox, loop->config.posts, loop->config.post_bytes);
     if (!start(loop)) {
@@ -210,6 +217,7 @@ void midge_loop_free(struct midge_loop *loop)
     midge_postbox_free(&loop->postbox);
     midge_socks_close(loop);
     midge_socks_bury(loop);
+    midge_listeners_bury(loop);
     if (loop->broker)
         midge_free(loop->broker);
     while (loop->watches) {
@@ -250,8 +258,10 @@ static midge_ms sooner(midge_ms a, midge_ms b)
 static int sleep_ms(const struct midge_loop *loop, midge_ms until)
 {
     midge_ms due = sooner(midge_deadline(loop->broker), until);
-    if (loop->closing)
-        due = sooner(due, loop->closing->u.until);
+    if (loop->closing.first)
+        due = sooner(due, loop->closing.first->u.until);
+    if (loop->greeting.first)
+        due = sooner(due, loop->greeting.first->u.until);
     if (loop->starving)
         due = sooner(due, loop->accept_again);
     if (due == MIDGE_NEVER)
@@ -264,7 +274,7 @@ static int sleep_ms(const struct midge_loop *loop, midge_ms until)
     return due - now < INT_MAX ? (int)(due - now) : INT_MAX;
 }
 
-static void hand_over(struct midge_loop *loop, const struct epoll_event *event)
+static void hand_over(const struct epoll_event *event)
 {
     void *source = event->data.ptr;
     struct midge_watch *w = source;
@@ -272,8 +282,8 @@ static void hand_over(struct midge_loop *loop, const struct epoll_event *event)
     case SOURCE_SOCK:
         midge_sock_event(source, event->events);
         break;
-    case SOURCE_LISTENER:
-        midge_listener_event(loop, source);
+    case SOURCE_DOOR:
+        midge_door_event(source);
         break;
     default:
         if (w->fd >= 0)
@@ -289,12 +299,16 @@ static void settle(struct midge_loop *loop)
     struct midge_conn *c;
     while ((c = midge_ready(loop->broker, loop->now)))
         midge_sock_serve(midge_conn_user(c));
+    midge_socks_settle(loop);
     midge_socks_expire(loop, loop->now);
+    midge_socks_give_up(loop, loop->now);
     if (loop->starving && loop->accept_again <= loop->now)
-        midge_listeners_resume(loop);
+        midge_doors_resume(loop);
     midge_socks_bury(loop);
     if (loop->watch_ended)
         bury_watches(loop);
+    if (loop->listener_ended)
+        midge_listeners_bury(loop);
 }
 
 static int pass(struct midge_loop *loop, midge_ms until)
@@ -305,8 +319,9 @@ static int pass(struct midge_loop *loop, midge_ms until)
         return errno;
     loop->now = clock_ms();
     loop->stats.passes++;
+    loop->greetings_heard = 0;
     for (int i = 0; i < n; i++)
-        hand_over(loop, &events[i]);
+        hand_over(&events[i]);
     settle(loop);
     return 0;
 }
@@ -319,10 +334,11 @@ static void finish(struct midge_loop *loop)
     midge_postbox_empty(loop);
     loop->now = clock_ms();
     loop->stopping = true;
+    midge_socks_give_up(loop, MIDGE_NEVER);
     midge_shutdown(loop->broker, loop->now);
     settle(loop);
     midge_ms until = loop->now + loop->config.stop_ms;
-    while ((loop->open || loop->closing) && loop->now < until && pass(loop, until) == 0)
+    while ((loop->open || loop->closing.first) && loop->now < until && pass(loop, until) == 0)
         continue;
     midge_socks_close(loop);
     midge_socks_bury(loop);

@@ -1,9 +1,10 @@
-/* mosq_broker.c - mosq_broker_run and mosq_broker_stop on the posix port. */
+/* mosq_broker.c - mosq_broker_run and mosq_broker_stop on the posix port; a library of its own, midge-compat. */
 #include "posix.h"
 
 #include "log.h"
 #include "mosq_broker.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,6 +19,7 @@ struct run {
     struct midge_log log;
     char *scratch; /* for what callbacks are shown, NUL-terminated */
     size_t scratch_size;
+    char *key_password; /* NUL-terminated; NULL = none */
 };
 
 /* ---- stopping ------------------------------------------------------------------------------------------ */
@@ -173,6 +175,28 @@ static void on_login(void *user, const struct midge_login *in, struct midge_logi
 
 /* ---- running ------------------------------------------------------------------------------------------- */
 
+static struct midge_slice bytes(const unsigned char *data, unsigned int len)
+{
+    return (struct midge_slice){ .data = data, .len = len };
+}
+
+/* As ESP-TLS reads it: a CA means that clients must have a certificate of it. */
+static int listen_on_it(struct run *run, char *why, size_t why_size)
+{
+    const struct mosq_broker_config *c = run->config;
+    struct midge_listen what = { .host = c->host, .port = (uint16_t)c->port };
+    const esp_tls_cfg_server_t *tls = c->tls_cfg;
+    if (tls) {
+        what.transport = MIDGE_TRANSPORT_TLS;
+        what.tls.certificate = bytes(tls->servercert_buf, tls->servercert_bytes);
+        what.tls.key = bytes(tls->serverkey_buf, tls->serverkey_bytes);
+        what.tls.ca = bytes(tls->cacert_buf, tls->cacert_bytes);
+        what.tls.require_certificate = tls->cacert_buf != NULL;
+        what.tls.key_password = run->key_password;
+    }
+    return midge_loop_open(run->loop, &what, NULL, why, why_size);
+}
+
 static int serve(struct run *run)
 {
     const struct midge_hooks hooks = {
@@ -180,7 +204,9 @@ static int serve(struct run *run)
         .login = run->config->handle_connect_cb ? on_login : NULL,
         .event = on_event,
     };
-    const struct midge_loop_config config = { .hooks = &hooks, .say = midge_log_line, .say_user = &run->log };
+    const struct midge_loop_config config = {
+        .hooks = &hooks, .tls = &midge_tls_openssl, .say = midge_log_line, .say_user = &run->log
+    };
     char why[256];
     run->loop = midge_loop_new(&config);
     if (!run->loop) {
@@ -189,8 +215,10 @@ static int serve(struct run *run)
     }
     midge_log_attach(&run->log, run->loop);
     int rc = MOSQ_ERR_NOMEM; /* 1, which the reference returns for a port in use as well */
-    if (midge_loop_listen(run->loop, run->config->host, (uint16_t)run->config->port, why, sizeof why)) {
+    int err = listen_on_it(run, why, sizeof why);
+    if (err) {
         midge_say(run->loop, MIDGE_LOG_ERROR, "Error: %s.", why);
+        rc = err == EPROTO || err == EPROTONOSUPPORT ? MOSQ_ERR_TLS : rc;
     } else {
         let_stop(run->loop);
         rc = midge_loop_run(run->loop) ? MOSQ_ERR_ERRNO : MOSQ_ERR_SUCCESS;
@@ -205,9 +233,14 @@ static int check(struct run *run)
         midge_log_line(&run->log, MIDGE_LOG_ERROR, "Error: port is not 0..65535.");
         return MOSQ_ERR_INVAL;
     }
-    if (run->config->tls_cfg) {
-        midge_log_line(&run->log, MIDGE_LOG_ERROR, "Error: tls_cfg is set, and Midge has no TLS yet.");
-        return MOSQ_ERR_NOT_SUPPORTED;
+    const esp_tls_cfg_server_t *tls = run->config->tls_cfg;
+    if (tls && (!tls->servercert_buf || !tls->serverkey_buf)) {
+        midge_log_line(&run->log, MIDGE_LOG_ERROR, "Error: tls_cfg has no servercert_buf or no serverkey_buf.");
+        return MOSQ_ERR_TLS;
+    }
+    if (tls && tls->serverkey_password) {
+        run->key_password = strndup((const char *)tls->serverkey_password, tls->serverkey_password_len);
+        return run->key_password ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
     }
     return MOSQ_ERR_SUCCESS;
 }
@@ -218,6 +251,7 @@ static void free_run(struct run *run)
     midge_loop_free(run->loop);
     midge_log_free(&run->log);
     free(run->scratch);
+    free(run->key_password);
     free(run);
 }
 

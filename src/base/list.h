@@ -13,24 +13,8 @@ struct midge_link {
 
 #define MIDGE_CONTAINER(type, member, ptr) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
-static inline void midge_link_insert(struct midge_link **at, struct midge_link *l)
-{
-    l->next = *at;
-    l->pprev = at;
-    if (l->next)
-        l->next->pprev = &l->next;
-    *at = l;
-}
-
-static inline void midge_link_remove(struct midge_link *l)
-{
-    if (!l->pprev)
-        return;
-    *l->pprev = l->next;
-    if (l->next)
-        l->next->pprev = l->pprev;
-    l->pprev = NULL;
-}
+void midge_link_insert(struct midge_link **at, struct midge_link *l);
+void midge_link_remove(struct midge_link *l); /* one that is in no list: nothing */
 
 /* The same links as a queue: oldest first, newest at the tail. */
 struct midge_fifo {
@@ -44,17 +28,7 @@ static inline void midge_fifo_init(struct midge_fifo *f)
     f->tail = &f->head;
 }
 
-static inline void midge_fifo_push(struct midge_fifo *f, struct midge_link *l)
-{
-    midge_link_insert(f->tail, l);
-    f->tail = &l->next;
-}
-
-static inline void midge_fifo_remove(struct midge_fifo *f, struct midge_link *l)
-{
-    if (l->pprev && f->tail == &l->next)
-        f->tail = l->pprev;
-    midge_link_remove(l);
-}
+void midge_fifo_push(struct midge_fifo *f, struct midge_link *l);
+void midge_fifo_remove(struct midge_fifo *f, struct midge_link *l);
 
 #endif

@@ -5,7 +5,7 @@
 
 void midge_map_init(struct midge_map *m, struct midge_mem *mem, enum midge_tag tag, const uint32_t seed[2])
 {
-    *m = (struct midge_map){ .mem = mem, .seed = { seed[0], seed[1] }, .tag = tag };
+    *m = (struct midge_map){ .mem = mem, .seed = seed, .tag = tag };
 }
 
 static size_t table_size(uint32_t buckets)

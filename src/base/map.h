@@ -18,7 +18,7 @@ struct midge_map {
     struct midge_map_node **table; /* NULL until the first insert */
     uint32_t mask;                 /* buckets - 1; buckets is a power of two */
     uint32_t count;
-    uint32_t seed[2];
+    const uint32_t *seed;          /* borrowed: two words */
     enum midge_tag tag;
 };
 

@@ -50,18 +50,27 @@ static void raise_peak(size_t *peak, size_t now)
 static void charge(struct midge_mem *m, size_t cost, enum midge_tag tag)
 {
     m->used += cost;
-    if (!MIDGE_STATS)
+    struct midge_mem_counts *n = m->counts;
+    if (!MIDGE_STATS || !n)
         return;
-    m->by_tag[tag] += cost;
-    raise_peak(&m->peak, m->used);
-    raise_peak(&m->peak_by_tag[tag], m->by_tag[tag]);
+    n->by_tag[tag] += cost;
+    raise_peak(&n->peak, m->used);
+    raise_peak(&n->peak_by_tag[tag], n->by_tag[tag]);
+}
+
+void midge_mem_count(struct midge_mem *m, struct midge_mem_counts *counts, enum midge_tag tag)
+{
+    size_t drawn = m->used;
+    m->counts = counts;
+    m->used = 0;
+    charge(m, drawn, tag);
 }
 
 static void discharge(struct midge_mem *m, size_t cost, enum midge_tag tag)
 {
     m->used -= cost;
-    if (MIDGE_STATS)
-        m->by_tag[tag] -= cost;
+    if (MIDGE_STATS && m->counts)
+        m->counts->by_tag[tag] -= cost;
 }
 
 void *midge_mem_alloc(struct midge_mem *m, size_t n, enum midge_tag tag)

@@ -4,17 +4,26 @@
 
 #include "midge/midge.h"
 
+struct midge_mem_counts;
+
 struct midge_mem {
     const struct midge_memory *from; /* borrowed for the broker's life */
     size_t limit;                    /* used never passes it */
     size_t reserve;                  /* of the limit: only tags that keep the broker answering may use it */
     size_t used;
-    size_t peak;                     /* with MIDGE_STATS, as the rest */
-    size_t by_tag[MIDGE_STATS ? MIDGE_TAGS : 1];
-    size_t peak_by_tag[MIDGE_STATS ? MIDGE_TAGS : 1];
+    struct midge_mem_counts *counts; /* borrowed; with MIDGE_STATS, NULL = not wanted */
+};
+
+struct midge_mem_counts {
+    size_t peak;
+    size_t by_tag[MIDGE_TAGS];
+    size_t peak_by_tag[MIDGE_TAGS];
 };
 
 void midge_mem_init(struct midge_mem *m, const struct midge_memory *from, size_t limit, size_t reserve);
+
+/* Keeps counts from here on; what was drawn before is of this tag. */
+void midge_mem_count(struct midge_mem *m, struct midge_mem_counts *counts, enum midge_tag tag);
 
 /* limit: no more than the memory's own size. */
 void midge_mem_set_limit(struct midge_mem *m, size_t limit, size_t reserve);

@@ -6,11 +6,11 @@
 
 #define VARINT_BITS 28 /* four bytes of 7 */
 
-void midge_rd_init(struct midge_rd *r, struct midge_slice bytes)
+void midge_rd_start(struct midge_rd *r, const uint8_t *bytes, uint32_t len)
 {
     static const uint8_t nothing[1];
-    r->at = bytes.data ? bytes.data : nothing; /* so that an empty field still has an address */
-    r->end = r->at + bytes.len;
+    r->at = bytes ? bytes : nothing; /* so that an empty field still has an address */
+    r->end = r->at + len;
     r->failed = false;
 }
 

@@ -14,7 +14,13 @@ struct midge_rd {
     bool failed;
 };
 
-void midge_rd_init(struct midge_rd *r, struct midge_slice bytes);
+void midge_rd_start(struct midge_rd *r, const uint8_t *bytes, uint32_t len);
+
+static inline void midge_rd_init(struct midge_rd *r, struct midge_slice bytes)
+{
+    midge_rd_start(r, bytes.data, bytes.len);
+}
+
 uint8_t midge_rd_u8(struct midge_rd *r);
 uint16_t midge_rd_u16(struct midge_rd *r);
 uint32_t midge_rd_u32(struct midge_rd *r);

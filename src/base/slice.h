@@ -16,6 +16,11 @@ static inline struct midge_slice midge_slice_str(const char *s)
     return midge_slice_of(s, strlen(s));
 }
 
-bool midge_slice_equal(struct midge_slice a, struct midge_slice b);
+bool midge_bytes_equal(const void *a, size_t a_len, const void *b, size_t b_len);
+
+static inline bool midge_slice_equal(struct midge_slice a, struct midge_slice b)
+{
+    return midge_bytes_equal(a.data, a.len, b.data, b.len);
+}
 
 #endif

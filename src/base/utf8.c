@@ -6,14 +6,14 @@
 #define ONES (SIZE_MAX / 0xFF) /* 0x01 in each byte of a word */
 #define HIGHS (ONES * 0x80)
 
-/* Bytes up to the first word that has one which is not ASCII, or, with `ones`, a zero. In a word of ASCII,
- * taking 1 from each byte sets a top bit only where a byte is 0, or above one. */
-static size_t ascii_words(const uint8_t *p, size_t len, size_t ones)
+/* Bytes up to the first word that has one which is 0 or not ASCII. In a word of ASCII, taking 1 from each byte sets a
+ * top bit only where a byte is 0, or above one. */
+static size_t ascii_words(const uint8_t *p, size_t len)
 {
     size_t at = 0;
     for (size_t word; len - at >= sizeof word; at += sizeof word) {
         memcpy(&word, p + at, sizeof word);
-        if (((word | (word - ones)) & HIGHS) != 0)
+        if (((word | (word - ONES)) & HIGHS) != 0)
             break;
     }
     return at;
@@ -38,32 +38,21 @@ static size_t multibyte(const uint8_t *p, size_t left)
     return len;
 }
 
-static bool check(struct midge_slice s, bool zero_allowed)
+bool midge_utf8_check(const uint8_t *text, size_t len)
 {
-    size_t ones = zero_allowed ? 0 : ONES;
-    for (size_t at = 0; at < s.len;) {
-        at += ascii_words(s.data + at, s.len - at, ones);
-        while (at < s.len && s.data[at] < 0x80) {
-            if (s.data[at] == 0 && !zero_allowed)
+    for (size_t at = 0; at < len;) {
+        at += ascii_words(text + at, len - at);
+        while (at < len && text[at] < 0x80) {
+            if (text[at] == 0)
                 return false;
             at++;
         }
-        if (at == s.len)
+        if (at == len)
             return true;
-        size_t len = multibyte(s.data + at, s.len - at);
-        if (len == 0)
+        size_t n = multibyte(text + at, len - at);
+        if (n == 0)
             return false;
-        at += len;
+        at += n;
     }
     return true;
-}
-
-bool midge_utf8_valid(struct midge_slice s)
-{
-    return check(s, false);
-}
-
-bool midge_utf8_text(struct midge_slice s)
-{
-    return check(s, true);
 }

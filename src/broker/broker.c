@@ -75,6 +75,8 @@ void midge_tick(struct midge *m, midge_ms now)
         midge_quota_relief(m);
     if (MIDGE_LOCAL && m->local_due)
         midge_local_deliver(m);
+    if (MIDGE_DURABLE && m->durable)
+        midge_durable_tick(m);
     midge_leave(m);
 }
 
@@ -102,6 +104,8 @@ midge_ms midge_deadline(const struct midge *m)
         next = earlier(next, midge_retain_due(m));
     if (MIDGE_SYS)
         next = earlier(next, m->sys_due);
+    if (MIDGE_DURABLE)
+        next = earlier(next, midge_durable_due(m));
     if (MIDGE_PAUSE && m->pause_until)
         next = earlier(next, m->pause_until);
     if (next == MIDGE_NEVER)
@@ -113,7 +117,7 @@ midge_ms midge_deadline(const struct midge *m)
 
 static size_t broker_size(void)
 {
-    return sizeof(struct midge) + (MIDGE_BOOKS ? 3 * sizeof(struct midge_books) : 0);
+    return sizeof(struct midge) + (MIDGE_STATS ? sizeof(struct midge_counts) : 0);
 }
 
 void midge_random(struct midge *m, void *out, size_t n)
@@ -136,6 +140,8 @@ struct midge *midge_new(const struct midge_config *config, midge_ms now)
         return NULL;
 
     m->mem = mem;
+    if (MIDGE_STATS)
+        midge_mem_count(&m->mem, &m->counts->memory, MIDGE_TAG_BROKER);
     m->limits = limits;
     m->hooks = config->hooks ? config->hooks : &no_hooks;
     m->auto_id_prefix = config->auto_id_prefix ? config->auto_id_prefix : "auto-";
@@ -144,9 +150,14 @@ struct midge *midge_new(const struct midge_config *config, midge_ms now)
     m->sys_due = MIDGE_NEVER;
     midge_fifo_init(&m->ready);
     midge_random(m, m->seed, sizeof m->seed);
+    midge_random(m, m->origin_seed, sizeof m->origin_seed);
     midge_sessions_init(&m->sessions, &m->mem, m->seed);
     midge_retain_init(&m->retain, &m->mem);
     if (!midge_subtree_init(&m->subs, &m->mem, m->seed)) {
+        midge_free(m);
+        return NULL;
+    }
+    if (MIDGE_DURABLE && config->store && !midge_durable_start(m, config->store)) {
         midge_free(m);
         return NULL;
     }
@@ -173,6 +184,8 @@ void midge_free(struct midge *m)
         midge_lost(MIDGE_CONTAINER(struct midge_conn, all, m->conns), m->host_now);
     if (MIDGE_LOCAL)
         midge_drop_ops(m);
+    if (MIDGE_DURABLE && m->durable)
+        midge_durable_stop(m);
     free_sessions(m);
     midge_sessions_clear(&m->sessions);
     midge_retain_clear(&m->retain);
@@ -200,8 +213,9 @@ void midge_shutdown(struct midge *m, midge_ms now)
 {
     midge_enter(m, now);
     m->shutting_down = true;
-    /* Wills go out now, delayed ones too: their sessions will not be there later. */
-    for (struct midge_link *l = m->sessions.away.head; MIDGE_WILL && MIDGE_PERSIST && l; l = l->next)
+    /* Wills go out now, delayed ones too, unless their sessions will be there later. */
+    struct midge_link *away = MIDGE_DURABLE && m->durable ? NULL : m->sessions.away.head;
+    for (struct midge_link *l = away; MIDGE_WILL && MIDGE_PERSIST && l; l = l->next)
         midge_will_publish(m, MIDGE_CONTAINER(struct midge_rest, away, l)->session);
     for (struct midge_link *l = m->conns; MIDGE_WILL && l; l = l->next) {
         struct midge_conn *c = MIDGE_CONTAINER(struct midge_conn, all, l);
@@ -263,7 +277,7 @@ void midge_book(struct midge *m, struct midge_session *s, uint8_t qos, unsigned 
 {
     if (!MIDGE_BOOKS)
         return;
-    add(&m->books[qos], line, n);
+    add(&m->counts->books[qos], line, n);
     if (s->outbox)
         add(&s->outbox->books[qos], line, n);
 }
@@ -316,15 +330,15 @@ void midge_get_stats(const struct midge *m, struct midge_stats *out)
     };
     if (!MIDGE_STATS)
         return;
-    out->memory_peak = m->mem.peak;
-    out->bytes_received = m->bytes_received;
-    out->bytes_sent = m->bytes_sent;
-    out->publish_received = m->publish_received;
-    out->publish_sent = m->publish_sent;
-    out->publish_refused = m->publish_refused;
-    memcpy(out->memory_by_tag, m->mem.by_tag, sizeof m->mem.by_tag);
-    memcpy(out->memory_peak_by_tag, m->mem.peak_by_tag, sizeof m->mem.peak_by_tag);
-    copy_books(out->books, m->books);
+    out->memory_peak = m->counts->memory.peak;
+    out->bytes_received = m->counts->bytes_received;
+    out->bytes_sent = m->counts->bytes_sent;
+    out->publish_received = m->counts->publish_received;
+    out->publish_sent = m->counts->publish_sent;
+    out->publish_refused = m->counts->publish_refused;
+    memcpy(out->memory_by_tag, m->counts->memory.by_tag, sizeof m->counts->memory.by_tag);
+    memcpy(out->memory_peak_by_tag, m->counts->memory.peak_by_tag, sizeof m->counts->memory.peak_by_tag);
+    copy_books(out->books, m->counts->books);
     count_all(m, out->books);
 }
 

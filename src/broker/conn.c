@@ -161,7 +161,7 @@ void midge_recv(struct midge_conn *c, const void *bytes, size_t n, midge_ms now)
 {
     midge_enter(c->m, now);
     if (MIDGE_STATS)
-        c->m->bytes_received += n;
+        c->m->counts->bytes_received += n;
     if (!c->m->shutting_down) /* what comes now is not taken, and not acknowledged */
         midge_conn_take(c, midge_slice_of(bytes, n));
     midge_quota_pressure(c);
@@ -446,6 +446,9 @@ struct midge_conn *midge_ready(struct midge *m, midge_ms now)
         midge_quota_relief(m);
     if (MIDGE_RETAIN && m->starving)
         midge_quota_feed(m);
+    if (MIDGE_DURABLE && m->ready.head && !m->turn_synced)
+        midge_durable_turn(m);
+    m->turn_synced = m->ready.head != NULL;
     struct midge_link *l = m->ready.head;
     if (l)
         midge_fifo_remove(&m->ready, l);
@@ -553,6 +556,8 @@ enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice b
         s->expiry_s = midge_granted_expiry(c->m, midge_props_number(&pk.props, PROP_SESSION_EXPIRY));
     }
     if (MIDGE_WILL && s && pk.reason == MIDGE_RC_SUCCESS) {
+        if (MIDGE_DURABLE)
+            midge_durable_will_gone(c->m, s);
         midge_will_free(&c->m->mem, s->will); /* [MQTT-3.14.4-3] [MQTT-3.1.2-10] [MQTT311-3.14.4-3] */
         s->will = NULL;
     }

@@ -37,7 +37,8 @@ bool midge_outbox_has_next(const struct midge *m, const struct midge_session *s,
     const struct midge_outbox *ob = s->outbox;
     bool open = window_open(s, window);
     bool replays = ob->replays && !(MIDGE_RETAIN && m->starving);
-    return ob->waiting0.head || (open && (ob->resend || replays || ob->waiting.head));
+    bool prepared = MIDGE_DURABLE && ob->resend && ob->resend->flying;
+    return ob->waiting0.head || prepared || (open && (ob->resend || replays || ob->waiting.head));
 }
 
 /* Those of QoS 2 that are past PUBREC are not published again [MQTT-4.3.3-6]. */
@@ -55,8 +56,10 @@ static struct midge_entry *next_resend(struct midge_outbox *ob)
     ob->resend = e ? e->next : NULL;
     if (!e)
         return NULL;
-    e->flying = true;
-    ob->inflight++;
+    if (!e->flying) {
+        e->flying = true;
+        ob->inflight++;
+    }
     return e;
 }
 
@@ -84,13 +87,20 @@ static struct midge_entry *next_fresh(struct midge *m, struct midge_session *s, 
     return e;
 }
 
+static void free_entry(struct midge *m, struct midge_entry *e)
+{
+    if (MIDGE_DURABLE)
+        midge_durable_entry_gone(m, e);
+    midge_entry_free(&m->mem, e);
+}
+
 /* Rights are asked for again, and lifetimes looked at, as late as can be. */
 static bool still_wanted(struct midge *m, struct midge_session *s, struct midge_entry *e)
 {
     uint32_t left_s;
     if (!midge_msg_left(e->msg, m->age, &left_s)) { /* [MQTT-3.3.2-5] */
         midge_book(m, s, e->qos, BOOK_EXPIRED, 1);
-        midge_entry_free(&m->mem, e);
+        free_entry(m, e);
         return false;
     }
     if (!midge_allowed(m, s, MIDGE_ACCESS_DELIVER, midge_msg_topic(e->msg))) {
@@ -101,7 +111,7 @@ static bool still_wanted(struct midge *m, struct midge_session *s, struct midge_
 }
 
 /* It takes a packet id and its place among the unacknowledged [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]. */
-static void fly(struct midge_session *s, struct midge_entry *e)
+static void fly(struct midge *m, struct midge_session *s, struct midge_entry *e)
 {
     struct midge_outbox *ob = s->outbox;
     e->pid = s->last_pid = midge_pid_next(s->last_pid, &ob->unacked);
@@ -110,6 +120,47 @@ static void fly(struct midge_session *s, struct midge_entry *e)
     ob->msgs++;
     ob->bytes += midge_msg_bytes(e->msg);
     midge_queue_push(&ob->unacked, e);
+    if (MIDGE_DURABLE)
+        midge_durable_entry(m, e, e->qos == 2); /* a QoS 1 message may come twice after a crash, under a new id */
+}
+
+void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t window)
+{
+    struct midge_outbox *ob = s->outbox;
+    struct midge_entry *e;
+    if (ob->resend && !ob->resend->flying)
+        return; /* those of an earlier connection come first, and have not taken their places yet */
+    while (window_open(s, window) && oldest(ob, true) == &ob->waiting) {
+        e = midge_queue_pop(&ob->waiting);
+        ob->msgs--;
+        ob->bytes -= midge_msg_bytes(e->msg);
+        if (!still_wanted(m, s, e))
+            continue;
+        fly(m, s, e);
+        ob->resend = ob->resend ? ob->resend : e; /* to be sent, if for the first time */
+    }
+}
+
+void midge_outbox_unprepare(struct midge *m, struct midge_session *s)
+{
+    struct midge_outbox *ob = s->outbox;
+    struct midge_queue again = { 0 };
+    struct midge_entry *before = NULL, *next;
+    for (struct midge_entry *e = ob->unacked.head; e; e = next) {
+        next = e->next;
+        if (e->sent) {
+            before = e;
+            continue;
+        }
+        midge_queue_take(&ob->unacked, before, e);
+        e->flying = false;
+        e->pid = ob->arrivals; /* before all that arrive from now on */
+        midge_queue_push(&again, e);
+        midge_durable_entry(m, e, false);
+    }
+    while ((next = midge_queue_pop(&ob->waiting)))
+        midge_queue_push(&again, next);
+    ob->waiting = again;
 }
 
 struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, uint32_t window, bool *owned)
@@ -118,7 +169,8 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
     *owned = false;
     while (ob) {
         bool open = window_open(s, window);
-        struct midge_entry *e = MIDGE_MAX_QOS && ob->resend && open ? next_resend(ob) : NULL;
+        bool again = MIDGE_MAX_QOS && ob->resend && (open || ob->resend->flying); /* flying: it has its place */
+        struct midge_entry *e = again ? next_resend(ob) : NULL;
         if (e)
             return e;
         e = next_fresh(m, s, open && !ob->resend);
@@ -128,7 +180,9 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
             continue;
         *owned = !MIDGE_MAX_QOS || e->qos == 0;
         if (!*owned)
-            fly(s, e);
+            fly(m, s, e);
+        if (MIDGE_DURABLE && e->qos == 2 && m->durable)
+            midge_durable_sync(m); /* one that was not prepared: a retained message */
         return e;
     }
     return NULL;
@@ -150,7 +204,7 @@ void midge_outbox_done(struct midge *m, struct midge_session *s, struct midge_en
 {
     leave_unacked(s, before, e);
     midge_book(m, s, e->qos, BOOK_ACKNOWLEDGED, 1);
-    midge_entry_free(&m->mem, e);
+    free_entry(m, e);
 }
 
 void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e, enum midge_drop why)
@@ -162,7 +216,7 @@ void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e,
                                           .reason = (uint8_t)why,
                                           .qos = e->qos,
                                           .topic = midge_msg_topic(e->msg) });
-    midge_entry_free(&m->mem, e);
+    free_entry(m, e);
 }
 
 /* ---- one PUBLISH -------------------------------------------------------------------------------------- */
@@ -264,7 +318,7 @@ static void finish(struct midge_conn *c)
     struct midge_entry *e = c->sending;
     c->sending = NULL;
     if (MIDGE_STATS)
-        c->m->publish_sent++;
+        c->m->counts->publish_sent++;
     if (!c->own_sending)
         return;
     c->own_sending = false;
@@ -317,7 +371,7 @@ static bool next_publish(struct midge_conn *c)
 /* A PUBLISH that has begun goes on; then control bytes; then the next PUBLISH begins. */
 static uint32_t put_some(struct midge_conn *c, uint8_t *out, uint32_t room)
 {
-    if (c->state == CONN_DEAD)
+    if (c->state == CONN_DEAD || c->broken)
         return 0;
     if (c->sending && c->sent)
         return put_publish(c, out, room);
@@ -331,6 +385,8 @@ size_t midge_pull(struct midge_conn *c, void *out, size_t room, midge_ms now)
     uint32_t space = room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
     uint32_t n = 0;
     midge_enter(c->m, now);
+    if (MIDGE_DURABLE)
+        midge_durable_before_pull(c);
     while (n < space) {
         uint32_t more = put_some(c, (uint8_t *)out + n, space - n);
         if (!more)
@@ -338,7 +394,7 @@ size_t midge_pull(struct midge_conn *c, void *out, size_t room, midge_ms now)
         n += more;
     }
     if (MIDGE_STATS)
-        c->m->bytes_sent += n;
+        c->m->counts->bytes_sent += n;
     midge_leave(c->m);
     return n;
 }

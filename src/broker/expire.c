@@ -7,6 +7,8 @@ void midge_will_publish(struct midge *m, struct midge_session *s)
 {
     if (!s->will)
         return;
+    if (MIDGE_DURABLE)
+        midge_durable_will_gone(m, s);
     struct midge_msg *msg = midge_will_take(&m->mem, s->will);
     s->will = NULL; /* [MQTT-3.1.2-10] [MQTT311-3.1.2-10] */
     midge_msg_arrived(msg, m->age); /* its Message Expiry counts from now [U5-3.1.3.2.4-exp] */
@@ -66,10 +68,15 @@ void midge_session_arm(struct midge *m, struct midge_session *s)
         midge_arm(m, &m->away_timers, &s->rest->timer, due > m->age ? due - m->age : 0);
 }
 
+bool midge_session_expired(const struct midge *m, const struct midge_session *s)
+{
+    return s->rest && !s->conn && s->expiry_s != UINT32_MAX && m->age >= after(s->rest->gone_at, s->expiry_s);
+}
+
 void midge_session_timer(struct midge *m, struct midge_timer *t)
 {
     struct midge_session *s = MIDGE_CONTAINER(struct midge_rest, timer, t)->session;
-    if (s->expiry_s != UINT32_MAX && m->age >= after(s->rest->gone_at, s->expiry_s)) {
+    if (midge_session_expired(m, s)) {
         midge_session_end(m, s, MIDGE_RC_SUCCESS); /* [MQTT-4.1.0-2] */
         return;
     }
@@ -90,8 +97,14 @@ midge_ms midge_retain_due(const struct midge *m)
     return m->retain.next_expiry > soonest ? m->retain.next_expiry : soonest;
 }
 
+static void forget_retained(void *arg, struct midge_msg *msg)
+{
+    if (MIDGE_DURABLE)
+        midge_durable_not_retained(arg, msg, false);
+}
+
 void midge_retain_sweep(struct midge *m)
 {
-    midge_retain_expire(&m->retain, m->age);
+    midge_retain_expire(&m->retain, m->age, forget_retained, m);
     m->retain_swept = m->age;
 }

@@ -45,34 +45,10 @@ struct midge_names {
 
 struct midge_login_state;
 
+/* Small fields first: a short instruction reaches bytes up to 31 and words up to 124. */
 struct midge_conn {
     struct midge *m;
     struct midge_session *session;      /* borrows; NULL before CONNECT is done and after the end */
-    void *user;                         /* the port's */
-    void *tag;                          /* the login hook's */
-    struct midge_link all;              /* in midge.conns */
-    struct midge_link ready;            /* in midge.ready */
-    struct midge_timer timer;           /* hello, then keep alive, then linger */
-    uint32_t heard;                     /* age (32-bit ms) of the last complete packet */
-    uint32_t address_key;
-
-    /* in */
-    struct midge_head head;
-    struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
-    struct midge_alias *aliases;        /* of both directions */
-    struct midge_login_state *login;    /* owns; NULL unless CONN_LOGIN or re-authenticating */
-    struct midge_names *names;          /* owns; NULL when there are none */
-
-    /* out */
-    struct midge_control_bytes *control;
-    struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
-    uint32_t sent;                      /* bytes of it that are out */
-    uint32_t frozen_expiry_s;           /* fields that must not change between two encodings of one packet */
-    uint16_t frozen_alias;
-    uint16_t window;                    /* QoS 1 and 2 in flight at most: the client's Receive Maximum and our limit */
-    uint32_t maximum_packet;            /* the client's; UINT32_MAX = none */
-    uint16_t keepalive_s;               /* in force */
-    uint16_t alias_max;                 /* towards the client */
     uint8_t version;                    /* 0 until CONNECT is read */
     uint8_t state;                      /* enum midge_conn_state */
     uint8_t reason;                     /* why it ended */
@@ -85,55 +61,87 @@ struct midge_conn {
     bool bridge : 1;                    /* CONNECT had the bridge bit */
     bool broken : 1;                    /* cannot be answered: ends, without a last word, when the call is over */
     bool published : 1;                 /* a PUBLISH came since the last look at memory pressure */
+    uint16_t window;                    /* QoS 1 and 2 in flight at most: the client's Receive Maximum and our limit */
+    uint16_t keepalive_s;               /* in force */
+    uint16_t alias_max;                 /* towards the client */
+    uint16_t frozen_alias;              /* fields that must not change between two encodings of one packet */
+    uint32_t frozen_expiry_s;
+    struct midge_head head;             /* in: of the packet that is arriving */
+    struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
+    struct midge_control_bytes *control; /* out: answers */
+    struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
+    uint32_t sent;                      /* bytes of it that are out */
+    uint32_t maximum_packet;            /* the client's; UINT32_MAX = none */
+    uint32_t heard;                     /* age (32-bit ms) of the last complete packet */
+    struct midge_alias *aliases;        /* of both directions */
+    struct midge_login_state *login;    /* owns; NULL unless CONN_LOGIN or re-authenticating */
+    struct midge_names *names;          /* owns; NULL when there are none */
+    void *user;                         /* the port's */
+    void *tag;                          /* the login hook's */
+    struct midge_timer timer;           /* hello, then keep alive, then linger */
+    struct midge_link ready;            /* in midge.ready */
+    struct midge_link all;              /* in midge.conns */
+    uint32_t address_key;
 };
 
 /* ---- the broker --------------------------------------------------------------------------------------- */
 
 struct midge_op;
 struct midge_sys;
+struct midge_durable;
 
+/* With MIDGE_STATS. */
+struct midge_counts {
+    struct midge_mem_counts memory;
+    uint64_t bytes_received, bytes_sent, publish_received, publish_sent, publish_refused;
+    struct midge_books books[MIDGE_BOOKS ? 3 : 1]; /* by QoS, with MIDGE_BOOKS */
+};
+
+/* In this order for the same reason. */
 struct midge {
     struct midge_mem mem;
     const struct midge_limits *limits;
     const struct midge_hooks *hooks;
-    const char *auto_id_prefix;
-    struct midge_sessions sessions;
-    struct midge_subtree subs;
-    struct midge_retain retain;
-    struct midge_timers conn_timers; /* of connections */
-    struct midge_timers away_timers; /* of sessions that are not connected */
-    struct midge_link *conns;
-    const struct midge_conn *hello; /* whose CONNECT is being handled, and the client id in it */
-    struct midge_slice hello_id;
-    struct midge_fifo ready;
+    uint8_t busy;                 /* depth of calls into the core: hooks are answered from inside */
+    bool shutting_down;
+    bool any_broken;              /* some connection's `broken` is set */
+    bool any_doomed;              /* some session's `doomed` is set */
+    bool any_closing;             /* some local client was closed from inside a hook */
+    bool local_due;               /* a local client has something to be handed */
+    bool starving;                /* a replay waits for memory */
+    bool low_memory;              /* MIDGE_EV_LOW_MEMORY was told */
+    bool pause_spent;             /* a whole pause did not help: refuse instead, until memory is free again */
+    bool turn_synced;             /* midge_ready has synced the store in this turn */
     midge_ms age;                 /* milliseconds since midge_new: all times inside are on this clock */
     midge_ms host_now;            /* the host's clock when age was last brought up to date */
-    struct midge_link *locals;
-    struct midge_op *ops;         /* calls from inside hooks, to be done after, oldest first */
-    struct midge_op **ops_tail;
-    struct midge_sys *sys;
-    midge_ms sys_due;             /* age of the next $SYS update; MIDGE_NEVER = none */
-    midge_ms retain_swept;        /* age at which expired retained messages were last looked for */
-    uint32_t seed[2];
-    uint32_t auto_ids;            /* assigned so far */
+    midge_ms pause_until;         /* age at which paused publishers are let go; 0 = nobody is paused */
+    struct midge_link *conns;
+    struct midge_fifo ready;
+    struct midge_timers conn_timers; /* of connections */
+    struct midge_timers away_timers; /* of sessions that are not connected */
+    struct midge_durable *durable;  /* NULL without a store */
+    const struct midge_conn *hello; /* whose CONNECT is being handled, and the client id in it */
+    struct midge_slice hello_id;
     uint32_t conn_count;          /* open, those that are ending included */
     uint32_t ending_count;
     uint32_t client_count;        /* CONN_UP */
     uint32_t connect_pool;        /* bytes of unfinished CONNECTs beyond hello_bytes each */
+    size_t starved_at;            /* bytes in use when a replay found none */
+    uint32_t auto_ids;            /* assigned so far */
+    struct midge_sessions sessions;
+    struct midge_subtree subs;
+    struct midge_retain retain;
+    midge_ms retain_swept;        /* age at which expired retained messages were last looked for */
+    struct midge_link *locals;
+    struct midge_op *ops;         /* calls from inside hooks, to be done after, oldest first */
+    struct midge_op **ops_tail;
+    const char *auto_id_prefix;
+    uint32_t seed[2];
+    uint32_t origin_seed[2];      /* of midge_origin: the same over restarts */
+    struct midge_sys *sys;
+    midge_ms sys_due;             /* age of the next $SYS update; MIDGE_NEVER = none */
     uint32_t sys_interval_s;
-    midge_ms pause_until;         /* age at which paused publishers are let go; 0 = nobody is paused */
-    uint8_t busy;                 /* depth of calls into the core: hooks are answered from inside */
-    bool pause_spent;             /* a whole pause did not help: refuse instead, until memory is free again */
-    bool starving;                /* a replay waits for memory */
-    size_t starved_at;            /* bytes in use when it found none */
-    bool low_memory;              /* MIDGE_EV_LOW_MEMORY was told */
-    bool shutting_down;
-    bool local_due;               /* a local client has something to be handed */
-    bool any_broken;              /* some connection's `broken` is set */
-    bool any_doomed;              /* some session's `doomed` is set */
-    bool any_closing;             /* some local client was closed from inside a hook */
-    uint64_t bytes_received, bytes_sent, publish_received, publish_sent, publish_refused;
-    struct midge_books books[];   /* 3, by QoS, with MIDGE_BOOKS */
+    struct midge_counts counts[]; /* one with MIDGE_STATS, else none */
 };
 
 /* ---- broker.c: clock, calls, events ------------------------------------------------------------------- */
@@ -250,6 +258,9 @@ void midge_session_end(struct midge *m, struct midge_session *s, uint8_t reason)
 /* Those that a full queue has doomed: the client is told, or the session ended. */
 void midge_end_doomed(struct midge *m);
 
+/* on_publish.c: $SYS is the broker's own. */
+bool midge_topic_reserved(struct midge_slice topic);
+
 /* route.c: a message to the retained store, sessions, groups. */
 /* SUCCESS, NO_MATCHING_SUBSCRIBERS, or QUOTA_EXCEEDED: then nobody has it. `from`: the publishing session, NULL = the
  * host. Borrows msg. */
@@ -305,6 +316,38 @@ void midge_quota_starved(struct midge *m);                                /* a r
 void midge_quota_feed(struct midge *m);                                   /* let it try again, if some was freed */
 void midge_quota_refused(struct midge *m);                                /* the memory limit refused a publisher */
 
+/* The window's worth of waiting entries takes its packet ids, so that one sync does for all. */
+void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t window);
+/* The connection is gone: those that were not sent wait again. */
+void midge_outbox_unprepare(struct midge *m, struct midge_session *s);
+
+/* durable.c: what the store is told. Each does nothing without a store, or for a session that it does not know. */
+bool midge_durable_start(struct midge *m, const struct midge_store *store);
+void midge_durable_stop(struct midge *m);
+bool midge_durable_serves(const struct midge *m);
+void midge_durable_turn(struct midge *m);
+void midge_durable_before_pull(struct midge_conn *c);
+void midge_durable_sync(struct midge *m); /* if a peer waits for it */
+midge_ms midge_durable_due(const struct midge *m); /* age of the sync that nobody waits for */
+void midge_durable_tick(struct midge *m);
+/* Memory for the records of an entry, taken before anybody gets the message. False: none. */
+bool midge_durable_expect(struct midge *m, struct midge_entry *e);
+/* must: a peer may rely on it. */
+void midge_durable_entry(struct midge *m, struct midge_entry *e, bool must);
+void midge_durable_entry_gone(struct midge *m, const struct midge_entry *e); /* before it is freed */
+bool midge_durable_retained(struct midge *m, struct midge_msg *msg); /* false: no memory */
+/* Before it is removed; NULL is fine. */
+void midge_durable_not_retained(struct midge *m, struct midge_msg *msg, bool must);
+void midge_durable_session(struct midge *m, struct midge_session *s); /* new, taken, left */
+/* A client is up: its session, and its will also if the session ends with the connection. */
+void midge_durable_connected(struct midge *m, struct midge_session *s);
+void midge_durable_session_gone(struct midge *m, struct midge_session *s);
+void midge_durable_will(struct midge *m, const struct midge_session *s);
+void midge_durable_will_gone(struct midge *m, const struct midge_session *s); /* before it is freed */
+void midge_durable_sub(struct midge *m, const struct midge_sub *sub, struct midge_slice filter);
+void midge_durable_sub_gone(struct midge *m, const struct midge_session *s, struct midge_slice filter);
+void midge_durable_received(struct midge *m, const struct midge_session *s, uint16_t pid, bool there);
+
 /* local.c */
 void midge_local_deliver(struct midge *m);
 void midge_local_lost(struct midge *m, struct midge_session *s); /* its session is being ended */
@@ -319,6 +362,7 @@ void *midge_local_tag(const struct midge_local *l);
 struct midge_will *midge_will_make(struct midge *m, const struct midge_connect *pk, enum midge_reason *rc);
 void midge_will_publish(struct midge *m, struct midge_session *s); /* if it has one */
 void midge_session_timer(struct midge *m, struct midge_timer *t);
+bool midge_session_expired(const struct midge *m, const struct midge_session *s);
 void midge_session_arm(struct midge *m, struct midge_session *s);  /* it has just gone away */
 midge_ms midge_retain_due(const struct midge *m);                  /* age of the next sweep */
 void midge_retain_sweep(struct midge *m);

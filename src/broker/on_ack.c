@@ -19,6 +19,8 @@ static enum midge_reason find(struct midge_conn *c, enum midge_packet type, stru
     if (rc != MIDGE_RC_SUCCESS || !c->session->outbox)
         return rc;
     f->entry = midge_inflight_find(&c->session->outbox->unacked, f->ack.pid, &f->before);
+    if (f->entry && !f->entry->sent)
+        f->entry = NULL; /* it has its id, and is still to be sent */
     if (f->entry && (f->entry == c->sending || f->entry->qos != qos))
         return MIDGE_RC_PROTOCOL_ERROR;
     return MIDGE_RC_SUCCESS;
@@ -49,6 +51,10 @@ enum midge_reason midge_on_pubrec(struct midge_conn *c, struct midge_slice body)
         done(c, &f); /* [MQTT-4.3.3-4] */
         return MIDGE_RC_SUCCESS;
     }
+    if (f.entry && !f.entry->released && MIDGE_DURABLE) {
+        f.entry->released = true;
+        midge_durable_entry(c->m, f.entry, true);
+    }
     if (f.entry)
         f.entry->released = true; /* from here on only PUBREL is sent again [MQTT-4.3.3-6] */
     if (f.ack.reason < MIDGE_RC_UNSPECIFIED)
@@ -77,6 +83,8 @@ enum midge_reason midge_on_pubrel(struct midge_conn *c, struct midge_slice body)
         return rc;
     /* the id is new again [MQTT-4.3.3-12] */
     bool known = midge_ids_remove(&c->m->mem, &c->session->received, ack.pid);
+    if (MIDGE_DURABLE && known)
+        midge_durable_received(c->m, c->session, ack.pid, false);
     /* [MQTT-4.3.3-11] */
     midge_send_ack(c, PK_PUBCOMP, ack.pid, known ? MIDGE_RC_SUCCESS : MIDGE_RC_PACKET_ID_NOT_FOUND);
     return MIDGE_RC_SUCCESS;

@@ -169,6 +169,8 @@ static enum midge_reason establish(struct midge_conn *c, const struct midge_conn
         return MIDGE_RC_QUOTA_EXCEEDED;
     }
     s->will = will; /* [MQTT-3.1.2-7] */
+    if (MIDGE_DURABLE)
+        midge_durable_connected(m, s);
     set_terms(c, pk);
     up(c, pk, present, auth_data);
     return MIDGE_RC_SUCCESS;

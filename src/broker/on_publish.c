@@ -84,7 +84,7 @@ static void tell_message(struct midge_conn *c, const struct midge_msg *msg, bool
     midge_tell(c->m, c->session, &ev);
 }
 
-static bool reserved(struct midge_slice topic)
+bool midge_topic_reserved(struct midge_slice topic)
 {
     return MIDGE_SYS && topic.len >= 5 && memcmp(topic.data, "$SYS/", 5) == 0;
 }
@@ -93,7 +93,7 @@ static bool reserved(struct midge_slice topic)
 static enum midge_reason accept(struct midge_conn *c, const struct midge_publish *pk)
 {
     struct midge *m = c->m;
-    if (reserved(pk->topic) || !midge_allowed(m, c->session, MIDGE_ACCESS_PUBLISH, pk->topic))
+    if (midge_topic_reserved(pk->topic) || !midge_allowed(m, c->session, MIDGE_ACCESS_PUBLISH, pk->topic))
         return MIDGE_RC_NOT_AUTHORIZED; /* [U5-3.3.4-0x87] */
     bool makes_room = pk->retain && !pk->payload.len; /* may use the reserve: midge_msg_new */
     if (!makes_room && !midge_mem_would_fit(&m->mem, 0)) {
@@ -102,6 +102,8 @@ static enum midge_reason accept(struct midge_conn *c, const struct midge_publish
     }
     if (MIDGE_MAX_QOS == 2 && pk->qos == 2 && midge_ids_add(&m->mem, &c->session->received, pk->pid) != MIDGE_OK)
         return MIDGE_RC_QUOTA_EXCEEDED;
+    if (MIDGE_DURABLE && pk->qos == 2)
+        midge_durable_received(m, c->session, pk->pid, true);
     enum midge_reason rc = MIDGE_RC_QUOTA_EXCEEDED;
     struct midge_msg *msg = make_msg(c, pk);
     if (msg) {
@@ -112,6 +114,8 @@ static enum midge_reason accept(struct midge_conn *c, const struct midge_publish
     } else {
         midge_quota_refused(m);
     }
+    if (MIDGE_DURABLE && rc >= MIDGE_RC_UNSPECIFIED && pk->qos == 2)
+        midge_durable_received(m, c->session, pk->pid, false);
     if (MIDGE_MAX_QOS == 2 && rc >= MIDGE_RC_UNSPECIFIED && pk->qos == 2)
         (void)midge_ids_remove(&m->mem, &c->session->received, pk->pid); /* [MQTT-4.3.3-9] */
     return rc;
@@ -151,7 +155,7 @@ enum midge_reason midge_on_publish(struct midge_conn *c, struct midge_slice body
         return rc;
 
     if (MIDGE_STATS)
-        c->m->publish_received++;
+        c->m->counts->publish_received++;
     c->published = true;
     if (MIDGE_MAX_QOS == 2 && pk.qos == 2 && midge_ids_has(c->session->received, pk.pid))
         /* seen before: no second delivery [MQTT-4.3.3-10] [MQTT311-4.3.3-2] */

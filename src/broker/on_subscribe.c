@@ -69,6 +69,8 @@ enum midge_reason midge_subscribe(struct midge *m, struct midge_session *s, cons
             *sub = old; /* what is refused changes nothing */
         return MIDGE_RC_QUOTA_EXCEEDED;
     }
+    if (MIDGE_DURABLE)
+        midge_durable_sub(m, sub, want->filter);
     tell(m, s, MIDGE_EV_SUBSCRIBED, want->filter, granted);
     return (enum midge_reason)granted;
 }
@@ -89,6 +91,8 @@ enum midge_reason midge_unsubscribe(struct midge *m, struct midge_session *s, st
         midge_hand_over(m, s, sub->group->serial, false);
     midge_replay_stop(m, s, filter); /* [MQTT-3.10.4-2] [MQTT311-3.10.4-2] */
     midge_subtree_remove(&m->subs, sub);
+    if (MIDGE_DURABLE)
+        midge_durable_sub_gone(m, s, filter);
     tell(m, s, MIDGE_EV_UNSUBSCRIBED, filter, 0);
     return MIDGE_RC_SUCCESS;
 }

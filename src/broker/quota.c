@@ -44,7 +44,7 @@ static uint32_t places(const struct midge_limits *l)
 bool midge_quota_accept(struct midge *m, const struct midge_peer *peer)
 {
     const struct midge_limits *l = m->limits;
-    if (m->shutting_down)
+    if (m->shutting_down || (MIDGE_DURABLE && !midge_durable_serves(m)))
         return false;
     uint32_t per_address = l->connections_per_address;
     if (per_address && peer->address_key && m->conn_count >= per_address &&
@@ -280,7 +280,7 @@ void midge_quota_feed(struct midge *m)
 void midge_quota_refused(struct midge *m)
 {
     if (MIDGE_STATS)
-        m->publish_refused++;
+        m->counts->publish_refused++;
     if (m->low_memory || !above_high_water(m))
         return;
     m->low_memory = true;

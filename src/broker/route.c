@@ -16,7 +16,8 @@ struct route {
 
 uint32_t midge_origin(const struct midge *m, const struct midge_session *s)
 {
-    return s ? midge_map_hash(&m->sessions.by_id, 0, midge_session_id(s)) | 1u : 0;
+    const struct midge_map keyed = { .seed = m->origin_seed };
+    return s ? midge_map_hash(&keyed, 0, midge_session_id(s)) | 1u : 0;
 }
 
 /* ---- making the entries ------------------------------------------------------------------------------- */
@@ -169,8 +170,24 @@ static struct midge_entry *take(struct route *r)
 static void undo(struct route *r)
 {
     struct midge_entry *e;
-    while ((e = take(r)))
+    while ((e = take(r))) {
+        if (MIDGE_DURABLE)
+            midge_durable_entry_gone(r->m, e);
         midge_entry_free(&r->m->mem, e);
+    }
+}
+
+/* Memory for the records of all that is to be written, before anybody has the message. */
+static bool expect_records(const struct route *r)
+{
+    bool all = true;
+    if (!MIDGE_DURABLE || !r->m->durable)
+        return true;
+    for (struct midge_session *s = r->receivers; all && s; s = s->outbox->next_receiver)
+        all = midge_durable_expect(r->m, s->outbox->pending);
+    for (struct midge_entry *e = r->others; all && e; e = e->next)
+        all = midge_durable_expect(r->m, e);
+    return all;
 }
 
 static bool is_full(const struct route *r, const struct midge_entry *e)
@@ -196,12 +213,20 @@ static bool retain(struct midge *m, struct midge_msg *msg)
 {
     if (!MIDGE_RETAIN || !msg->retain)
         return true; /* [MQTT-3.3.1-8] [MQTT311-3.3.1-12] */
+    struct midge_msg *old = MIDGE_DURABLE && m->durable ? midge_retain_get(&m->retain, midge_msg_topic(msg)) : NULL;
     if (msg->payload_len == 0) {
+        if (MIDGE_DURABLE)
+            midge_durable_not_retained(m, old, true);
         /* [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT311-3.3.1-10] */
         midge_retain_remove(&m->retain, midge_msg_topic(msg));
         return true;
     }
-    return midge_quota_retain(m, msg) == MIDGE_RC_SUCCESS && midge_retain_set(&m->retain, msg) == MIDGE_OK;
+    if (midge_quota_retain(m, msg) != MIDGE_RC_SUCCESS || (MIDGE_DURABLE && !midge_durable_retained(m, msg)))
+        return false;
+    bool done = midge_retain_set(&m->retain, msg) == MIDGE_OK;
+    if (MIDGE_DURABLE)
+        midge_durable_not_retained(m, done ? old : msg, true); /* the old one was held by its record until now */
+    return done;
 }
 
 enum midge_reason midge_route(struct midge *m, struct midge_msg *msg, struct midge_session *from)
@@ -209,7 +234,7 @@ enum midge_reason midge_route(struct midge *m, struct midge_msg *msg, struct mid
     struct route r = { .m = m, .msg = msg, .from = from };
     const struct midge_matcher matcher = { .sub = for_sub, .group = MIDGE_SHARED ? for_group : NULL, .arg = &r };
     bool all = midge_subtree_match(&m->subs, midge_msg_topic(msg), &matcher);
-    if (!all || some_refuses(&r) || !retain(m, msg)) {
+    if (!all || some_refuses(&r) || !expect_records(&r) || !retain(m, msg)) {
         undo(&r);
         midge_quota_refused(m);
         return MIDGE_RC_QUOTA_EXCEEDED; /* [U5-3.3.4-0x97] */
@@ -231,6 +256,8 @@ static void push(struct midge *m, struct midge_entry *e)
     ob->msgs++;
     ob->bytes += midge_msg_bytes(e->msg);
     midge_queue_push(e->qos ? &ob->waiting : &ob->waiting0, e); /* in the order of arrival [MQTT-4.6.0-5] */
+    if (MIDGE_DURABLE)
+        midge_durable_entry(m, e, true);
     midge_session_mark_ready(m, s);
 }
 
@@ -307,7 +334,10 @@ static struct midge_entry *pass_on(struct midge *m, const struct midge_entry *e)
     copy->shared = true;
     copy->qos = lower(sub->qos, e->msg->qos & 3) & 3u;
     copy->retain = e->retain;
-    return copy;
+    if (!MIDGE_DURABLE || midge_durable_expect(m, copy))
+        return copy;
+    midge_entry_free(&m->mem, copy);
+    return NULL;
 }
 
 static void hand_over_queue(struct midge *m, struct midge_session *s, struct midge_queue *q, uint32_t serial)
@@ -327,6 +357,8 @@ static void hand_over_queue(struct midge *m, struct midge_session *s, struct mid
         s->outbox->msgs--;
         s->outbox->bytes -= midge_msg_bytes(e->msg);
         midge_book(m, s, e->qos, BOOK_ENQUEUED, -1); /* it was never this session's to lose */
+        if (MIDGE_DURABLE)
+            midge_durable_entry_gone(m, e);
         midge_entry_free(&m->mem, e);
         midge_enqueue(m, copy);
     }

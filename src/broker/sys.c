@@ -6,7 +6,7 @@ static uint64_t dropped(const struct midge *m)
     uint64_t n = 0;
     for (int q = 0; MIDGE_BOOKS && q < 3; q++)
         for (int why = 0; why < MIDGE_DROP_REASONS; why++)
-            n += m->books[q].dropped[why];
+            n += m->counts->books[q].dropped[why];
     return n;
 }
 
@@ -36,14 +36,14 @@ static void read_counters(const struct midge *m, uint64_t v[COUNTERS])
     *v++ = total;
     *v++ = m->subs.subs;
     *v++ = m->retain.count;
-    *v++ = m->bytes_received;
-    *v++ = m->bytes_sent;
-    *v++ = m->publish_received;
-    *v++ = m->publish_sent;
+    *v++ = m->counts->bytes_received;
+    *v++ = m->counts->bytes_sent;
+    *v++ = m->counts->publish_received;
+    *v++ = m->counts->publish_sent;
     *v++ = dropped(m);
-    *v++ = m->publish_refused;
+    *v++ = m->counts->publish_refused;
     *v++ = m->mem.used;
-    *v++ = m->mem.peak;
+    *v++ = m->counts->memory.peak;
 }
 
 struct midge_sys {

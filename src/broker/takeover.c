@@ -28,7 +28,7 @@ struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, 
         midge_conn_end(s->conn, MIDGE_RC_SESSION_TAKEN_OVER); /* [MQTT-3.1.4-3] [MQTT311-3.1.4-2] */
         s = midge_session_find(&m->sessions, client_id);      /* it may have ended with its connection */
     }
-    if (s && clean_start) {
+    if (s && (clean_start || (MIDGE_PERSIST && midge_session_expired(m, s)))) { /* its timer may be late */
         midge_session_end(m, s, MIDGE_RC_SUCCESS); /* [MQTT-3.1.2-4] [MQTT311-3.1.2-6] */
         s = NULL;
     }
@@ -46,6 +46,8 @@ struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, 
     }
     if (MIDGE_PERSIST)
         back_from_away(m, s);
+    if (MIDGE_DURABLE)
+        midge_durable_will_gone(m, s);
     if (MIDGE_WILL)
         midge_will_free(&m->mem, s->will); /* [MQTT-3.1.3-9] */
     s->will = NULL;
@@ -75,6 +77,8 @@ static void drop_qos0(struct midge *m, struct midge_session *s)
 
 void midge_session_leave(struct midge *m, struct midge_session *s)
 {
+    if (MIDGE_DURABLE && m->durable && s->outbox)
+        midge_outbox_unprepare(m, s);
     if (MIDGE_SHARED)
         midge_hand_over(m, s, 0, false);
     bool ends = s->expiry_s == 0 || !s->rest;
@@ -89,6 +93,8 @@ void midge_session_leave(struct midge *m, struct midge_session *s)
     s->rest->gone_at = m->age;
     midge_fifo_push(&m->sessions.away, &s->rest->away);
     midge_session_arm(m, s); /* [MQTT-3.1.2-23] */
+    if (MIDGE_DURABLE)
+        midge_durable_session(m, s);
 }
 
 /* ---- the session is gone ------------------------------------------------------------------------------ */
@@ -113,6 +119,8 @@ void midge_session_end(struct midge *m, struct midge_session *s, uint8_t reason)
         count_ended(m, s, &s->outbox->waiting);
         count_ended(m, s, &s->outbox->waiting0);
     }
+    if (MIDGE_DURABLE)
+        midge_durable_session_gone(m, s);
     while (s->subs)
         midge_subtree_remove(&m->subs, MIDGE_CONTAINER(struct midge_sub, on_session, s->subs));
     if (MIDGE_PERSIST)

@@ -125,7 +125,7 @@ static void note(struct midge_props *p, uint8_t id)
         p->user_count++;
 }
 
-static enum midge_reason read_section(struct midge_slice section, unsigned where, struct midge_props *out)
+enum midge_reason midge_props_check(struct midge_slice section, unsigned where, struct midge_props *out)
 {
     struct midge_rd r;
     midge_rd_init(&r, section);
@@ -153,7 +153,7 @@ enum midge_reason midge_props_read(struct midge_rd *r, uint8_t version, unsigned
     out->section = midge_rd_bytes(r, len);
     if (!midge_rd_ok(r))
         return MIDGE_RC_MALFORMED; /* no length [MQTT-2.2.2-1], or one beyond the packet [U5-2.2.2-len] */
-    return read_section(out->section, where, out);
+    return midge_props_check(out->section, where, out);
 }
 
 bool midge_props_next(struct midge_slice section, uint32_t *at, struct midge_property *out)

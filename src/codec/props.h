@@ -61,6 +61,9 @@ void midge_prop_unusual(struct midge_wr *w, enum midge_prop_id id, uint32_t v); 
 void midge_prop_string(struct midge_wr *w, enum midge_prop_id id, struct midge_slice v); /* data NULL: nothing */
 void midge_prop_pair(struct midge_wr *w, enum midge_prop_id id, struct midge_slice name, struct midge_slice value);
 
+/* The same for a section without its length; out is zeroed before. */
+MIDGE_MUST_USE enum midge_reason midge_props_check(struct midge_slice section, unsigned where, struct midge_props *out);
+
 /* Walks a section that was accepted by midge_props_read: next property from *at on; false at the end. */
 bool midge_props_next(struct midge_slice section, uint32_t *at, struct midge_property *out);
 

@@ -10,10 +10,15 @@ static uint32_t expiry_bytes(bool has_expiry)
     return MIDGE_MSG_EXPIRY && has_expiry ? NUMBER : 0;
 }
 
-/* Of what stands between header and topic. */
+/* Of what stands behind the payload. */
 static uint32_t number_bytes(bool has_expiry, bool retain)
 {
     return expiry_bytes(has_expiry) + (MIDGE_RETAIN && retain ? NUMBER : 0);
+}
+
+uint32_t midge_msg_bytes(const struct midge_msg *m)
+{
+    return m->topic_len + m->props_len + m->payload_len;
 }
 
 static size_t block_size(const struct midge_msg *m)
@@ -27,15 +32,7 @@ size_t midge_msg_size(const struct midge_msg_parts *p)
            p->payload.len;
 }
 
-static uint8_t *copy(uint8_t *to, struct midge_slice from)
-{
-    if (from.data)
-        memcpy(to, from.data, from.len);
-    return to + from.len;
-}
-
-/* Writes what stands before the topic; returns where that goes. */
-static uint8_t *begin(struct midge_msg *m, const struct midge_msg_parts *p)
+static void begin(struct midge_msg *m, const struct midge_msg_parts *p)
 {
     *m = (struct midge_msg){
         .refs = 1,
@@ -47,10 +44,21 @@ static uint8_t *begin(struct midge_msg *m, const struct midge_msg_parts *p)
         .has_expiry = p->has_expiry,
     };
     midge_msg_arrived(m, p->age_base);
-    midge_msg_set_origin(m, p->origin);
+}
+
+/* When the lengths stand: the numbers. */
+static void end(struct midge_msg *m, const struct midge_msg_parts *p)
+{
     if (MIDGE_MSG_EXPIRY && p->has_expiry)
-        memcpy(m->bytes, &p->expiry_s, NUMBER);
-    return m->bytes + number_bytes(p->has_expiry, p->retain);
+        memcpy(m->bytes + midge_msg_bytes(m), &p->expiry_s, NUMBER);
+    midge_msg_set_origin(m, p->origin);
+}
+
+static uint8_t *copy(uint8_t *to, struct midge_slice from)
+{
+    if (from.len > 0 && from.data)
+        memmove(to, from.data, from.len);
+    return to + from.len;
 }
 
 struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_parts *p)
@@ -61,10 +69,9 @@ struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_pa
     if (!m)
         return NULL;
     midge_mem_retag(mem, midge_msg_size(p), tag, MIDGE_TAG_MSG);
-    uint8_t *at = begin(m, p);
-    at = copy(at, p->topic);
-    at = copy(at, p->props);
-    copy(at, p->payload);
+    begin(m, p);
+    copy(copy(copy(m->bytes, p->topic), p->props), p->payload);
+    end(m, p);
     return m;
 }
 
@@ -74,15 +81,13 @@ struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t siz
                                   uint32_t (*pack)(struct midge_slice props, uint8_t *out))
 {
     _Static_assert(MIDGE_MSG_HEADROOM >= sizeof(struct midge_msg) + (size_t)2 * NUMBER,
-                   "the head goes into the headroom");
+                   "head and numbers need no more than the headroom");
     struct midge_msg *m = block;
-    uint8_t *at = begin(m, p);
-    memmove(at, p->topic.data, p->topic.len);
-    at += p->topic.len;
+    begin(m, p);
+    uint8_t *at = copy(m->bytes, p->topic);
     m->props_len = MIDGE_V5 ? pack(p->props, at) : 0;
-    at += m->props_len;
-    if (p->payload.len)
-        memmove(at, p->payload.data, p->payload.len);
+    copy(at + m->props_len, p->payload);
+    end(m, p);
 
     size_t needed = block_size(m);
     midge_mem_retag(mem, size, MIDGE_TAG_FRAME, MIDGE_TAG_MSG);
@@ -101,54 +106,32 @@ void midge_msg_drop(struct midge_mem *mem, struct midge_msg *m)
         midge_mem_free(mem, m, block_size(m), MIDGE_TAG_MSG);
 }
 
-static const uint8_t *topic_at(const struct midge_msg *m)
+/* Where the origin stands in `bytes`. */
+static uint32_t origin_at(const struct midge_msg *m)
 {
-    return m->bytes + number_bytes(m->has_expiry, m->retain);
-}
-
-uint8_t *midge_msg_props_space(struct midge_msg *m)
-{
-    return m->bytes + number_bytes(m->has_expiry, m->retain) + m->topic_len;
+    return midge_msg_bytes(m) + expiry_bytes(m->has_expiry);
 }
 
 uint32_t midge_msg_origin(const struct midge_msg *m)
 {
     uint32_t origin = 0;
     if (MIDGE_RETAIN && m->retain)
-        memcpy(&origin, m->bytes + expiry_bytes(m->has_expiry), sizeof origin);
+        memcpy(&origin, m->bytes + origin_at(m), NUMBER);
     return origin;
 }
 
 void midge_msg_set_origin(struct midge_msg *m, uint32_t origin)
 {
     if (MIDGE_RETAIN && m->retain)
-        memcpy(m->bytes + expiry_bytes(m->has_expiry), &origin, sizeof origin);
+        memcpy(m->bytes + origin_at(m), &origin, NUMBER);
 }
 
-struct midge_slice midge_msg_topic(const struct midge_msg *m)
+uint32_t midge_msg_expiry_s(const struct midge_msg *m)
 {
-    return (struct midge_slice){ .data = topic_at(m), .len = m->topic_len };
-}
-
-struct midge_slice midge_msg_props(const struct midge_msg *m)
-{
-    return (struct midge_slice){ .data = topic_at(m) + m->topic_len, .len = m->props_len };
-}
-
-struct midge_slice midge_msg_payload(const struct midge_msg *m)
-{
-    return (struct midge_slice){ .data = topic_at(m) + m->topic_len + m->props_len, .len = m->payload_len };
-}
-
-uint32_t midge_msg_bytes(const struct midge_msg *m)
-{
-    return m->topic_len + m->props_len + m->payload_len;
-}
-
-static uint32_t expiry_s(const struct midge_msg *m)
-{
+    if (!m->has_expiry)
+        return 0;
     uint32_t s;
-    memcpy(&s, m->bytes, sizeof s);
+    memcpy(&s, m->bytes + midge_msg_bytes(m), sizeof s);
     return s;
 }
 
@@ -156,7 +139,7 @@ midge_ms midge_msg_expires(const struct midge_msg *m)
 {
     if (!MIDGE_MSG_EXPIRY || !m->has_expiry)
         return MIDGE_NEVER;
-    uint32_t s = expiry_s(m);
+    uint32_t s = midge_msg_expiry_s(m);
     return midge_msg_arrival(m) + (s > 0 ? (midge_ms)s * 1000 : 1);
 }
 
@@ -167,6 +150,6 @@ bool midge_msg_left(const struct midge_msg *m, midge_ms age, uint32_t *left_s)
     if (age >= midge_msg_expires(m))
         return false; /* [MQTT-3.3.2-5] */
     midge_ms waited = age > midge_msg_arrival(m) ? age - midge_msg_arrival(m) : 0;
-    *left_s = expiry_s(m) - (uint32_t)(waited / 1000); /* [MQTT-3.3.2-6] */
+    *left_s = midge_msg_expiry_s(m) - (uint32_t)(waited / 1000); /* [MQTT-3.3.2-6] */
     return true;
 }

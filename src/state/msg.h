@@ -4,8 +4,8 @@
 
 #include "base/mem.h"
 
-/* One block:  header | expiry_s (4 bytes, only with has_expiry) | origin (4, only with retain) | topic | props |
- * payload. 20 bytes of header. */
+/* One block:  header | topic | props | payload | expiry_s (4 bytes, only with has_expiry) | origin (4, only with
+ * retain). 20 bytes of header. */
 struct midge_msg {
     uint32_t refs;
     uint32_t payload_len;
@@ -45,7 +45,10 @@ struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_pa
 struct midge_msg *midge_msg_adopt(struct midge_mem *mem, void *block, size_t size, const struct midge_msg_parts *p,
                                   uint32_t (*pack)(struct midge_slice props, uint8_t *out));
 
-uint8_t *midge_msg_props_space(struct midge_msg *m);
+static inline uint8_t *midge_msg_props_space(struct midge_msg *m)
+{
+    return m->bytes + m->topic_len;
+}
 
 /* Only with these can a message have a Message Expiry. */
 #define MIDGE_MSG_EXPIRY (MIDGE_V5 || MIDGE_LOCAL)
@@ -56,6 +59,8 @@ static inline midge_ms midge_msg_arrival(const struct midge_msg *m)
 {
     return (midge_ms)m->arrived_high << 32 | m->arrived_low;
 }
+
+uint32_t midge_msg_expiry_s(const struct midge_msg *m); /* as it came; 0 without one */
 
 /* Whose it is; kept of retained messages only, else 0. */
 uint32_t midge_msg_origin(const struct midge_msg *m);
@@ -68,9 +73,20 @@ static inline struct midge_msg *midge_msg_hold(struct midge_msg *m)
 }
 void midge_msg_drop(struct midge_mem *mem, struct midge_msg *m); /* NULL is fine */
 
-struct midge_slice midge_msg_topic(const struct midge_msg *m);
-struct midge_slice midge_msg_props(const struct midge_msg *m);
-struct midge_slice midge_msg_payload(const struct midge_msg *m);
+static inline struct midge_slice midge_msg_topic(const struct midge_msg *m)
+{
+    return (struct midge_slice){ .data = m->bytes, .len = m->topic_len };
+}
+
+static inline struct midge_slice midge_msg_props(const struct midge_msg *m)
+{
+    return (struct midge_slice){ .data = m->bytes + m->topic_len, .len = m->props_len };
+}
+
+static inline struct midge_slice midge_msg_payload(const struct midge_msg *m)
+{
+    return (struct midge_slice){ .data = m->bytes + m->topic_len + m->props_len, .len = m->payload_len };
+}
 
 /* What limits.queue_bytes and retained_bytes count: topic, properties, payload. */
 uint32_t midge_msg_bytes(const struct midge_msg *m);

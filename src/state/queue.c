@@ -74,3 +74,12 @@ void midge_queue_take(struct midge_queue *q, struct midge_entry *before, struct 
     if (q->last == e)
         q->last = before;
 }
+
+void midge_queue_insert(struct midge_queue *q, struct midge_entry *before, struct midge_entry *e)
+{
+    struct midge_entry **at = before ? &before->next : &q->head;
+    e->next = *at;
+    *at = e;
+    if (!e->next)
+        q->last = e;
+}

@@ -39,6 +39,7 @@ size_t midge_entry_size(uint8_t id_count);
 void midge_queue_push(struct midge_queue *q, struct midge_entry *e);
 void midge_queue_push_front(struct midge_queue *q, struct midge_entry *e);
 struct midge_entry *midge_queue_pop(struct midge_queue *q); /* NULL when empty */
+void midge_queue_insert(struct midge_queue *q, struct midge_entry *before, struct midge_entry *e); /* NULL = first */
 /* Takes e out; before = the one ahead of it, NULL when e is the head. */
 void midge_queue_take(struct midge_queue *q, struct midge_entry *before, struct midge_entry *e);
 

@@ -222,14 +222,16 @@ static struct midge_msg *following(const struct midge_retain *r, const struct mi
     return seek(r, &k, true);
 }
 
-void midge_retain_expire(struct midge_retain *r, midge_ms age)
+void midge_retain_expire(struct midge_retain *r, midge_ms age, void (*gone)(void *arg, struct midge_msg *msg),
+                         void *arg)
 {
     r->next_expiry = MIDGE_NEVER;
     for (struct midge_msg *msg = lowest(r->root), *next; msg; msg = next) {
         next = following(r, msg);
-        if (midge_msg_expires(msg) <= age)
+        if (midge_msg_expires(msg) <= age) {
+            gone(arg, msg);
             midge_retain_remove(r, midge_msg_topic(msg)); /* [MQTT-3.3.2-5] */
-        else if (midge_msg_expires(msg) < r->next_expiry)
+        } else if (midge_msg_expires(msg) < r->next_expiry)
             r->next_expiry = midge_msg_expires(msg);
     }
 }
@@ -248,49 +250,52 @@ static struct key up_to(struct midge_slice name, const uint8_t *end, struct midg
     return (struct key){ .head = midge_slice_of(name.data, (size_t)(end - name.data)), .tail = tail };
 }
 
-/* `name` has another level where the filter has `want`; `more`: the filter goes on after it. True: *k is the
- * first topic behind `name` that shares the levels before and may match. */
-static bool skip_to_level(struct midge_slice name, const uint8_t *level, struct midge_slice want, bool more,
-                          struct key *k)
+/* What a scan does at a topic that it has reached. */
+enum step { TAKE, GO_ON, SEEK, END };
+
+/* The name has another level where the filter has `want`: is there something behind it that shares the levels before?
+ * `more`: the filter goes on after it. */
+static enum step pass_level(struct midge_slice name, const uint8_t *level, struct midge_slice want, bool more,
+                            struct key *k)
 {
     struct midge_slice rest = midge_slice_of(level, (size_t)(name.data + name.len - level));
-    struct midge_slice below = midge_slice_of(want.data, want.len + 1); /* with the "/" after it */
     *k = up_to(name, level, want);
     if (less(rest, want))
-        return true;
-    *k = up_to(name, level, below);
-    return more && less(rest, below); /* "a-b" stands between "a" and "a/b" */
+        return SEEK;
+    k->tail.len++; /* with the "/" after it: "a-b" stands between "a" and "a/b" */
+    return more && less(rest, k->tail) ? SEEK : END;
 }
 
-/* The first topic behind `name`, which does not match, that may; false = there is none. */
-static bool skip(const struct midge_filter *f, struct midge_slice name, struct key *k)
+/* TAKE: the name matches. SEEK: the first topic behind it that may is *k or follows that. */
+static enum step look(const struct midge_filter *f, struct midge_slice name, struct key *k)
 {
     struct midge_levels wants, has;
     struct midge_slice want, level;
     const uint8_t *plus_end = NULL; /* of the last level that "+" stands for */
-    if (midge_filter_bars(f, name)) {
-        *k = key_of(midge_slice_str("%")); /* '$' + 1 */
-        return true;
-    }
+    bool differs = false;
+    *k = key_of(midge_slice_str("%")); /* '$' + 1 */
+    if (midge_filter_bars(f, name))
+        return SEEK; /* [MQTT-4.7.2-1] */
     midge_levels_init(&wants, f->path);
     midge_levels_init(&has, name);
-    for (uint16_t i = 0; i < f->levels && midge_levels_next(&wants, &want); i++) {
-        if (!midge_levels_next(&has, &level)) {
-            *k = up_to(name, name.data + name.len, midge_slice_str("\x01"));
-            return true; /* the next one, whatever it is */
-        }
-        if (midge_slice_equal(want, midge_slice_str("+")))
+    for (uint16_t i = 0; i < f->levels && !differs; i++) {
+        (void)midge_levels_next(&wants, &want);
+        if (!midge_levels_next(&has, &level))
+            return GO_ON;
+        if (midge_level_is_plus(want))
             plus_end = level.data + level.len;
-        else if (!midge_slice_equal(want, level)) {
-            if (skip_to_level(name, level.data, want, i + 1 < f->levels || f->multi, k))
-                return true;
-            break;
+        else if (!midge_slice_equal(want, level)) { /* [MQTT-4.7.3-4] */
+            if (!MIDGE_RETAIN_SEEK || pass_level(name, level.data, want, i + 1 < f->levels || f->multi, k) == SEEK)
+                return SEEK;
+            differs = true;
         }
     }
+    if (!differs && (f->multi || !has.at))
+        return TAKE; /* "a/#" is for "a" too */
     if (!plus_end)
-        return false;
+        return END;
     *k = up_to(name, plus_end, midge_slice_str("0")); /* '0' is '/' + 1: past all that is below this level */
-    return true;
+    return SEEK;
 }
 
 struct midge_msg *midge_retain_next(const struct midge_retain *r, const struct midge_filter *f,
@@ -298,7 +303,14 @@ struct midge_msg *midge_retain_next(const struct midge_retain *r, const struct m
 {
     struct midge_msg *msg = last ? following(r, last) : lowest(r->root);
     struct key k;
-    while (msg && !midge_filter_matches(f, midge_msg_topic(msg)))
-        msg = skip(f, midge_msg_topic(msg), &k) ? seek(r, &k, false) : NULL;
-    return msg;
+    while (msg) {
+        enum step step = look(f, midge_msg_topic(msg), &k);
+        if (step == TAKE)
+            return msg;
+        if (!MIDGE_RETAIN_SEEK || step == GO_ON)
+            msg = following(r, msg);
+        else
+            msg = step == SEEK ? seek(r, &k, false) : NULL;
+    }
+    return NULL;
 }

@@ -32,7 +32,9 @@ struct midge_msg *midge_retain_get(const struct midge_retain *r, struct midge_sl
 struct midge_msg *midge_retain_next(const struct midge_retain *r, const struct midge_filter *f,
                                     const struct midge_msg *last);
 
-/* Removes what has expired at `age` and recomputes next_expiry. Looks at each message. */
-void midge_retain_expire(struct midge_retain *r, midge_ms age);
+/* Removes what has expired at `age` and recomputes next_expiry; `gone` is told of each first. Looks at each
+ * message. */
+void midge_retain_expire(struct midge_retain *r, midge_ms age, void (*gone)(void *arg, struct midge_msg *msg),
+                         void *arg);
 
 #endif

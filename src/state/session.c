@@ -15,11 +15,6 @@ void midge_sessions_clear(struct midge_sessions *s)
     midge_map_clear(&s->by_id);
 }
 
-struct midge_slice midge_session_id(const struct midge_session *s)
-{
-    return (struct midge_slice){ .data = s->client_id, .len = s->client_id_len };
-}
-
 static size_t session_size(size_t client_id_len)
 {
     return sizeof(struct midge_session) + client_id_len;

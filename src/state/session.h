@@ -34,6 +34,7 @@ struct midge_outbox {
 /* What only a session that may outlive its connection needs. */
 struct midge_rest {
     struct midge_session *session; /* whose it is */
+    uint32_t store_id;          /* names it in durable records; 0 = none */
     struct midge_timer timer;   /* will delay or session expiry, armed while away */
     struct midge_link away;     /* in midge_sessions.away while not connected */
     midge_ms gone_at;           /* ms since midge_new when the connection ended */
@@ -67,7 +68,11 @@ struct midge_sessions {
 void midge_sessions_init(struct midge_sessions *s, struct midge_mem *mem, const uint32_t seed[2]);
 void midge_sessions_clear(struct midge_sessions *s); /* every session is freed before */
 
-struct midge_slice midge_session_id(const struct midge_session *s);
+static inline struct midge_slice midge_session_id(const struct midge_session *s)
+{
+    return (struct midge_slice){ .data = s->client_id, .len = s->client_id_len };
+}
+
 /* [MQTT-3.1.3-2] */
 struct midge_session *midge_session_find(const struct midge_sessions *all, struct midge_slice client_id);
 /* Zeroed but for the id; in the map. NULL: no memory. The id must be new. */

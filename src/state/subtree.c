@@ -22,11 +22,6 @@ static struct midge_slice level_of(const struct midge_node *node)
     return (struct midge_slice){ .data = node->level, .len = node->len };
 }
 
-static bool is_plus(struct midge_slice level)
-{
-    return level.len == 1 && level.data[0] == '+';
-}
-
 static struct midge_node *new_node(struct midge_subtree *t, struct midge_node *parent,
                                    struct midge_slice level)
 {
@@ -90,7 +85,7 @@ static struct midge_node *add_child(struct midge_subtree *t, struct midge_node *
         return NULL;
     }
     parent->children++;
-    if (is_plus(level))
+    if (midge_level_is_plus(level))
         parent->has_plus = true;
     else
         parent->recent = node;
@@ -108,7 +103,7 @@ static void prune(struct midge_subtree *t, struct midge_node *node)
     while (is_empty(node)) {
         struct midge_node *parent = node->parent;
         parent->children--;
-        if (is_plus(level_of(node)))
+        if (midge_level_is_plus(level_of(node)))
             parent->has_plus = false;
         if (parent->recent == node)
             parent->recent = NULL;
@@ -324,7 +319,7 @@ static bool enter_plus(struct walker *w)
 static bool leave(struct walker *w)
 {
     const uint8_t *at = w->at ? w->at - 1 : w->end; /* the end of the level that led here */
-    bool was_plus = is_plus(level_of(w->node));
+    bool was_plus = midge_level_is_plus(level_of(w->node));
     if (!was_plus)
         at -= w->node->len;
     else

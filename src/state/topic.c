@@ -3,13 +3,6 @@
 
 #include "base/slice.h"
 
-void midge_levels_init(struct midge_levels *l, struct midge_slice text)
-{
-    static const uint8_t nothing[1];
-    l->at = text.data ? text.data : nothing;
-    l->end = l->at + text.len;
-}
-
 bool midge_levels_next(struct midge_levels *l, struct midge_slice *level)
 {
     if (!l->at)
@@ -106,30 +99,8 @@ enum midge_reason midge_filter_parse(struct midge_slice text, bool shared, uint1
     return MIDGE_RC_SUCCESS;
 }
 
-static bool is_plus(struct midge_slice level)
-{
-    return level.len == 1 && level.data[0] == '+';
-}
-
 bool midge_filter_bars(const struct midge_filter *f, struct midge_slice name)
 {
     bool begins_wild = f->levels == 0 || (f->path.len > 0 && f->path.data[0] == '+');
     return begins_wild && name.len > 0 && name.data[0] == '$';
-}
-
-bool midge_filter_matches(const struct midge_filter *f, struct midge_slice name)
-{
-    struct midge_levels wants, has;
-    struct midge_slice want, level;
-    midge_levels_init(&wants, f->path);
-    midge_levels_init(&has, name);
-    if (midge_filter_bars(f, name))
-        return false; /* [MQTT-4.7.2-1] */
-    for (uint16_t i = 0; i < f->levels; i++) {
-        if (!midge_levels_next(&wants, &want) || !midge_levels_next(&has, &level))
-            return false;
-        if (!is_plus(want) && !midge_slice_equal(want, level)) /* [MQTT-4.7.3-4] */
-            return false;
-    }
-    return f->multi || !has.at; /* "a/#" is for "a" too */
 }

@@ -27,18 +27,25 @@ struct midge_filter {
 MIDGE_MUST_USE enum midge_reason midge_filter_parse(struct midge_slice text, bool shared, uint16_t max_levels,
                                                     struct midge_filter *out);
 
-/* Literal bytes, level by level [MQTT-4.7.3-4]; a leading wildcard does not match a leading "$" [MQTT-4.7.2-1]. */
-bool midge_filter_matches(const struct midge_filter *f, struct midge_slice name);
-
 /* True when `name` begins with "$" and the filter with a wildcard. */
 bool midge_filter_bars(const struct midge_filter *f, struct midge_slice name);
+
+static inline bool midge_level_is_plus(struct midge_slice level)
+{
+    return level.len == 1 && level.data[0] == '+';
+}
 
 /* Walks levels: at = text, then each call yields one, false after the last. An empty text has one empty level. */
 struct midge_levels {
     const uint8_t *at;  /* NULL after the last */
     const uint8_t *end;
 };
-void midge_levels_init(struct midge_levels *l, struct midge_slice text);
+static inline void midge_levels_init(struct midge_levels *l, struct midge_slice text)
+{
+    l->at = text.data ? text.data : (const uint8_t *)"";
+    l->end = l->at + text.len;
+}
+
 bool midge_levels_next(struct midge_levels *l, struct midge_slice *level);
 
 #endif

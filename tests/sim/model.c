@@ -1041,6 +1041,7 @@ void model_event(void *user, const struct midge_event *ev)
         on_dropped(model_session(ev->who.client_id), ev);
         break;
     case MIDGE_EV_LOW_MEMORY:
+    case MIDGE_EV_STORE_FAILED:
         break;
     }
 }

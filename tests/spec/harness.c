@@ -1,4 +1,5 @@
 /* harness.c - a broker, its clock and its peers for one test. */
+#include "store.h"
 #include "peer.h"
 
 #include <stdlib.h>
@@ -202,11 +203,43 @@ void settle(void)
     check_broker();
 }
 
+static bool restore_one(void *arg, struct midge_slice key, struct midge_slice value)
+{
+    (void)arg;
+    return midge_restore(broker, key, value) == MIDGE_OK;
+}
+
 void start(void)
 {
+    if (run_mode.durable && !config.store)
+        config.store = &test_store;
     broker = midge_new(&config, now);
     if (!broker)
         fail_at(HERE, "midge_new: no memory");
+    if (!config.store)
+        return;
+    if (!store_each(restore_one, NULL))
+        fail_at(HERE, "midge_restore refuses a record");
+    midge_restored(broker, now);
+    settle();
+}
+
+void crash(midge_ms away)
+{
+    store_kill();
+    for (struct peer *p = peers; p; p = p->next)
+        drop(p);
+    midge_free(broker);
+    broker = NULL;
+    store_begin();
+    now += away;
+    start();
+}
+
+static uint64_t wall_ms(void *user)
+{
+    (void)user;
+    return 1700000000000u + now;
 }
 
 static void tick(void)
@@ -405,7 +438,8 @@ static void repeatable(void *user, void *out, size_t n)
 static void begin(void)
 {
     limits = midge_limits_gateway;
-    hooks = (struct midge_hooks){ .random = repeatable };
+    store_clear();
+    hooks = (struct midge_hooks){ .random = repeatable, .wall_ms = wall_ms };
     random_state = 88172645463325252u;
     config = (struct midge_config){ .memory = &counted_memory, .limits = &limits, .hooks = &hooks };
     broker = NULL;
@@ -433,10 +467,10 @@ static void check_ends(void)
 static void end(const struct test *t)
 {
     (void)t;
-    for (struct peer *p = peers; p; p = p->next)
-        drop(p);
     if (!broker)
         return;
+    for (struct peer *p = peers; p; p = p->next)
+        drop(p);
     checks_to_skip = 0;
     check_broker();
     midge_shutdown(broker, now);
@@ -466,6 +500,7 @@ bool run_test(const struct test *t)
         fprintf(stderr, "    in %s (%s)\n", t->name, t->file);
     drop_bite(); /* a hook may have ended the test */
     forget_memory();
+    store_clear();
     return outcome == PASSED;
 }
 

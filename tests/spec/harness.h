@@ -78,6 +78,9 @@ extern struct midge *broker;
 extern midge_ms now;
 
 void start(void);          /* midge_new; the first dial() does it too */
+/* The broker's process is killed (config.store is set): peers are gone, what was not synced is lost; it starts again
+ * `away` ms later on, by the wall clock too. */
+void crash(midge_ms away);
 void advance(midge_ms ms); /* through every deadline on the way, in order */
 void settle(void);         /* after calls of midge.h from the test: output is pulled, closes are done */
 size_t memory_used(void);  /* bytes that the allocator has given out */

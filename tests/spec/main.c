@@ -1,12 +1,13 @@
 /* main.c - runs the specification tests.
  *
- *     spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--refuse] [--trace]
+ *     spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--refuse] [--durable] [--trace]
  *
  * --feed N   midge_recv gets at most N bytes at once
  * --pull N   midge_pull gets room for N bytes
  * --cut      each test that sends fewer than 300 bytes is run again for each place where they can be cut
  * --refuse   each test that asks for fewer than 1000 blocks of memory is run again for each of them, which is
  *            refused: the test may miss something then, but no rule may be broken
+ * --durable  every broker has a store, and answers nobody before it is synced
  * --trace    prints all bytes
  */
 #include "run.h"
@@ -25,7 +26,7 @@ static int usage(const char *wrong)
 {
     fprintf(
         stderr,
-        "spec: %s\nusage: spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--refuse] [--trace]\n",
+        "spec: %s\nusage: spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--refuse] [--durable] [--trace]\n",
         wrong);
     return 2;
 }
@@ -43,6 +44,8 @@ static int read_options(char **arg)
             options.cut = true;
         else if (strcmp(*arg, "--refuse") == 0)
             options.refuse = true;
+        else if (strcmp(*arg, "--durable") == 0)
+            run_mode.durable = true;
         else if (strcmp(*arg, "--trace") == 0)
             run_mode.trace = true;
         else if (strcmp(*arg, "--filter") == 0)

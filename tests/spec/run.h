@@ -10,6 +10,7 @@ struct run_mode {
     size_t pull;  /* room that midge_pull gets */
     size_t cut;   /* midge_recv never gets both sides of this place in the test's whole input; 0 = none */
     size_t refuse; /* the allocator says no, once, to this request of the test; 0 = never */
+    bool durable; /* every broker has a store */
     bool trace;   /* print what is sent and received */
 };
 extern struct run_mode run_mode;

@@ -36,6 +36,7 @@ static inline uint32_t roll(uint32_t *state, uint32_t n)
 struct heap {
     struct midge_memory memory;
     struct midge_mem mem;
+    struct midge_mem_counts counts;
     size_t blocks;
     size_t bytes;
     int countdown;
@@ -86,6 +87,7 @@ static inline void heap_open(struct heap *h)
     h->memory =
         (struct midge_memory){ .user = h, .alloc = heap_alloc, .free = heap_free, .resize = heap_resize };
     midge_mem_init(&h->mem, &h->memory, SIZE_MAX, 0);
+    midge_mem_count(&h->mem, &h->counts, MIDGE_TAG_BROKER);
 }
 
 /* All was given back, and counted so. */
@@ -95,7 +97,7 @@ static inline void heap_close(const struct heap *h)
     assert_int_equal(h->bytes, 0);
     assert_int_equal(h->mem.used, 0);
     for (int tag = 0; tag < MIDGE_TAGS; tag++)
-        assert_int_equal(h->mem.by_tag[tag], 0);
+        assert_int_equal(h->counts.by_tag[tag], 0);
 }
 
 static inline void assert_slice(struct midge_slice got, const char *want)

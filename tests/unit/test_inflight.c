@@ -111,7 +111,7 @@ static void one_id_costs_eight_bytes(void **state)
     struct midge_ids *ids = NULL;
     heap_open(&h);
     assert_int_equal(midge_ids_add(&h.mem, &ids, 1), MIDGE_OK);
-    assert_int_equal(h.mem.by_tag[MIDGE_TAG_SESSION], 8);
+    assert_int_equal(h.counts.by_tag[MIDGE_TAG_SESSION], 8);
     assert_true(midge_ids_remove(&h.mem, &ids, 1));
     heap_close(&h);
 }

@@ -122,7 +122,7 @@ static void the_table_follows_the_count(void **state)
         toggle(&m, &items[i]);
     assert_true(m.mask + 1 >= ITEMS / 2 && m.mask + 1 <= ITEMS);
     assert_true(longest_chain(&m) <= 14);
-    assert_int_equal(h.mem.by_tag[MIDGE_TAG_SUB], (m.mask + 1) * sizeof(void *));
+    assert_int_equal(h.counts.by_tag[MIDGE_TAG_SUB], (m.mask + 1) * sizeof(void *));
     for (size_t i = 0; i < ITEMS - 1; i++)
         toggle(&m, &items[i]);
     assert_true(m.mask + 1 <= 16);

@@ -305,7 +305,7 @@ static void what_cannot_run_says_why(void **state)
     config.port = 0;
     esp_tls_cfg_server_t tls = { .servercert_bytes = 0 };
     config.tls_cfg = &tls;
-    assert_int_equal(run(&config), MOSQ_ERR_NOT_SUPPORTED);
+    assert_int_equal(run(&config), MOSQ_ERR_TLS);
     wait_for_log("tls_cfg");
 
     struct runner r;

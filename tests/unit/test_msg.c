@@ -37,7 +37,7 @@ static void the_parts_are_copied_into_one_block(void **state)
         assert_int_equal(h.blocks, 1);
         assert_int_equal(h.bytes, midge_msg_size(&p));
         assert_int_equal(h.bytes, sizeof *m + 10 + (with_expiry ? 4 : 0) + (retain ? 4 : 0));
-        assert_int_equal(h.mem.by_tag[MIDGE_TAG_MSG], h.bytes);
+        assert_int_equal(h.counts.by_tag[MIDGE_TAG_MSG], h.bytes);
         midge_msg_drop(&h.mem, m);
         topic[0] = 'a', props[0] = 'p', payload[0] = 'h';
     }

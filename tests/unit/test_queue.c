@@ -19,7 +19,7 @@ static void an_entry_holds_its_message(void **state)
     struct midge_msg *m = make(&h);
     struct midge_entry *e = midge_entry_new(&h.mem, NULL, m, NULL, 0);
     assert_int_equal(m->refs, 2);
-    assert_int_equal(h.mem.by_tag[MIDGE_TAG_QUEUE], midge_entry_size(0));
+    assert_int_equal(h.counts.by_tag[MIDGE_TAG_QUEUE], midge_entry_size(0));
     assert_int_equal(e->pid, 0);
     assert_int_equal(e->qos, 0);
     assert_false(e->retain || e->sent || e->released || e->shared);
@@ -47,7 +47,7 @@ static void an_entry_carries_the_ids_of_its_subscriptions(void **state)
     assert_int_equal(e->ids[1], 268435455);
     assert_int_equal(e->ids[2], 100);
     assert_int_equal(e->ids[254], 352);
-    assert_int_equal(h.mem.by_tag[MIDGE_TAG_QUEUE], sizeof *e + 255 * 4);
+    assert_int_equal(h.counts.by_tag[MIDGE_TAG_QUEUE], sizeof *e + 255 * 4);
     midge_msg_drop(&h.mem, m);
     midge_entry_free(&h.mem, e);
     heap_close(&h);

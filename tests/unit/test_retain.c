@@ -53,6 +53,12 @@ static enum midge_err set(struct world *w, const char *topic, const char *payloa
     return err;
 }
 
+static void ignore(void *arg, struct midge_msg *msg)
+{
+    (void)arg;
+    (void)msg;
+}
+
 static void must_set(struct world *w, const char *topic, const char *payload)
 {
     assert_int_equal(set(w, topic, payload, 0), MIDGE_OK);
@@ -122,11 +128,11 @@ static void a_message_costs_one_branch(void **state)
 {
     struct world *w = *state;
     must_set(w, "first", "");
-    assert_int_equal(w->heap.mem.by_tag[MIDGE_TAG_RETAIN], 0);
+    assert_int_equal(w->heap.counts.by_tag[MIDGE_TAG_RETAIN], 0);
     must_set(w, "a/very/deep/topic/with/many/levels", "");
-    assert_true(w->heap.mem.by_tag[MIDGE_TAG_RETAIN] <= 3 * sizeof(void *));
+    assert_true(w->heap.counts.by_tag[MIDGE_TAG_RETAIN] <= 3 * sizeof(void *));
     must_set(w, "a/very/deep/topic/with/many/levels", "again");
-    assert_true(w->heap.mem.by_tag[MIDGE_TAG_RETAIN] <= 3 * sizeof(void *));
+    assert_true(w->heap.counts.by_tag[MIDGE_TAG_RETAIN] <= 3 * sizeof(void *));
 }
 
 static void without_memory_nothing_changes_and_replacing_works(void **state)
@@ -168,14 +174,14 @@ static void what_has_expired_is_removed(void **state)
     set(w, "c", "", 5);
     set(w, "d", "", 20);
     assert_true(w->retain.next_expiry == 5000);
-    midge_retain_expire(&w->retain, 4999);
+    midge_retain_expire(&w->retain, 4999, ignore, NULL);
     assert_int_equal(w->retain.count, 4);
-    midge_retain_expire(&w->retain, 10000);
+    midge_retain_expire(&w->retain, 10000, ignore, NULL);
     assert_null(get(w, "a"));
     assert_null(get(w, "c"));
     assert_int_equal(w->retain.count, 2);
     assert_true(w->retain.next_expiry == 20000);
-    midge_retain_expire(&w->retain, 20000);
+    midge_retain_expire(&w->retain, 20000, ignore, NULL);
     assert_non_null(get(w, "b"));
     assert_true(w->retain.next_expiry == MIDGE_NEVER);
 }

@@ -14,7 +14,8 @@ static int open_world(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
     heap_open(&w->heap);
-    midge_sessions_init(&w->all, &w->heap.mem, (uint32_t[]){ 3, 4 });
+    static const uint32_t seed[] = { 3, 4 };
+    midge_sessions_init(&w->all, &w->heap.mem, seed);
     *state = w;
     return 0;
 }

@@ -17,7 +17,8 @@ static int open_world(void **state)
 {
     struct world *w = calloc(1, sizeof *w);
     heap_open(&w->heap);
-    assert_true(midge_subtree_init(&w->tree, &w->heap.mem, (uint32_t[]){ 1, 2 }));
+    static const uint32_t seed[] = { 1, 2 };
+    assert_true(midge_subtree_init(&w->tree, &w->heap.mem, seed));
     *state = w;
     return 0;
 }

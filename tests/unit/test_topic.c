@@ -2,6 +2,7 @@
 #include "naive.h"
 #include "support.h"
 
+#include "state/retain.h"
 #include "state/topic.h"
 
 #define LEVELS_MAX 8
@@ -11,11 +12,28 @@ static enum midge_reason parse(const char *text, struct midge_filter *f)
     return midge_filter_parse(midge_slice_str(text), true, LEVELS_MAX, f);
 }
 
+/* Of a store that has this topic alone, the filter finds it or nothing. */
+static bool finds(const struct midge_filter *f, const char *name)
+{
+    struct heap h;
+    struct midge_retain store;
+    const struct midge_msg_parts p = { .topic = midge_slice_str(name) };
+    heap_open(&h);
+    midge_retain_init(&store, &h.mem);
+    struct midge_msg *msg = midge_msg_new(&h.mem, &p);
+    assert_int_equal(midge_retain_set(&store, msg), MIDGE_OK);
+    bool found = midge_retain_next(&store, f, NULL) == msg;
+    midge_msg_drop(&h.mem, msg);
+    midge_retain_clear(&store);
+    heap_close(&h);
+    return found;
+}
+
 static bool matches(const char *filter, const char *name)
 {
     struct midge_filter f;
     assert_int_equal(parse(filter, &f), MIDGE_RC_SUCCESS);
-    return midge_filter_matches(&f, midge_slice_str(name));
+    return finds(&f, name);
 }
 
 /* [MQTT-4.7.3-1] [MQTT-3.3.2-2] */
@@ -211,7 +229,7 @@ static void random_filters_and_names(void **state)
             fail_msg("\"%s\"", filter);
         if (!good || !name[0])
             continue;
-        bool match = midge_filter_matches(&f, midge_slice_str(name));
+        bool match = finds(&f, name);
         if (match != naive_matches(filter, name))
             fail_msg("\"%s\" and \"%s\"", filter, name);
         lawful++;

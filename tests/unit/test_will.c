@@ -17,7 +17,7 @@ static void a_will_frees_its_message(void **state)
     struct midge_will *w = midge_will_new(&h.mem, make(&h), 30);
     assert_int_equal(w->delay_s, 30);
     assert_slice(midge_msg_payload(w->msg), "bye");
-    assert_int_equal(h.mem.by_tag[MIDGE_TAG_SESSION], sizeof *w);
+    assert_int_equal(h.counts.by_tag[MIDGE_TAG_SESSION], sizeof *w);
     midge_will_free(&h.mem, w);
     midge_will_free(&h.mem, NULL);
     heap_close(&h);
