@@ -42,12 +42,13 @@ void hub_free(struct hub *h)
 /* The first reason is the one that is told. */
 void hub_fail(struct hub *h, const char *format, ...)
 {
+    char text[sizeof h->failure];
     va_list args;
-    if (*h->failure)
-        return;
     va_start(args, format);
-    vsnprintf(h->failure, sizeof h->failure, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (!*h->failure)
+        memcpy(h->failure, text, sizeof text);
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
@@ -321,6 +322,7 @@ static void on_event(struct client *c, uint32_t events)
 bool hub_turn(struct hub *h, int timeout_ms)
 {
     struct epoll_event events[EVENTS_A_TURN];
+    flush_all(h);
     const int n = epoll_wait(h->epoll_fd, events, EVENTS_A_TURN, h->spin ? 0 : timeout_ms);
     h->now_ns = clock_ns();
     for (int i = 0; i < n && !*h->failure; i++)

@@ -61,7 +61,8 @@ uint64_t clock_ns(void);
 bool hub_init(struct hub *h);
 void hub_free(struct hub *h);
 
-/* Hands over what came, then sends what was added. Waits for `timeout_ms` at most. False: see `failure`. */
+/* Sends what was added, hands over what came, and sends what was added to that. Waits for `timeout_ms` at most.
+ * False: see `failure`. */
 bool hub_turn(struct hub *h, int timeout_ms);
 
 /* The run cannot go on. */
