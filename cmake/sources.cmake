@@ -83,6 +83,7 @@ set(MIDGE_POSIX_SOURCES
     ports/posix/link.c
     ports/posix/listen.c
     ports/posix/log.c
+    ports/posix/log_event.c
     ports/posix/loop.c
     ports/posix/memory.c
     ports/posix/postbox.c
@@ -91,14 +92,37 @@ set(MIDGE_POSIX_SOURCES
     ports/posix/sock.c
 )
 
+# Answers to the broker's questions, from files; the second list needs OpenSSL.
+set(MIDGE_PLUG_SOURCES
+    plug/acl_file.c
+    plug/lines.c
+    plug/topics.c
+)
+set(MIDGE_PLUG_CRYPTO_SOURCES
+    plug/login_file.c
+    plug/login_worker.c
+    plug/password.c
+)
+
 # mosq_broker.h on the posix port, a library of its own: it serves TLS.
 set(MIDGE_COMPAT_SOURCES
     ports/posix/mosq_broker.c
 )
 
 set(MIDGE_APP_SOURCES
+    app/midge/conf.c
+    app/midge/conf_keys.c
+    app/midge/conf_value.c
+    app/midge/doors.c
+    app/midge/hooks.c
+    app/midge/limits.c
+    app/midge/logs.c
     app/midge/main.c
+    app/midge/near.c
+    app/midge/notify.c
     app/midge/options.c
+    app/midge/process.c
+    app/midge/serve.c
 )
 
 set(MIDGE_BENCH_SOURCES

@@ -1,6 +1,8 @@
 /* options.c - the command line: one row an option, from which parsing, --help and messages are made. */
 #include "options.h"
 
+#include "near.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,12 +34,22 @@ static bool read_number(const char *value, unsigned long most, unsigned long *ou
     return !*end && !errno && *out <= most;
 }
 
+static bool set_config(struct options *o, const char *value, const char **mend)
+{
+    *mend = o->config ? "one file is enough; include_dir in it reads more" : "give a file";
+    if (o->config || !*value)
+        return false;
+    o->config = value;
+    return true;
+}
+
 static bool set_port(struct options *o, const char *value, const char **mend)
 {
     unsigned long port = 0;
     *mend = "a port is a number from 0 (any free one) to 65535";
     bool ok = read_number(value, UINT16_MAX, &port);
     o->port = (uint16_t)port;
+    o->port_given = true;
     return ok;
 }
 
@@ -47,6 +59,7 @@ static bool set_sys_interval(struct options *o, const char *value, const char **
     *mend = "a number of seconds up to 86400, 0 for no $SYS topics";
     bool ok = read_number(value, 86400, &seconds);
     o->sys_interval_s = (uint32_t)seconds;
+    o->sys_interval_given = true;
     return ok;
 }
 
@@ -63,6 +76,22 @@ static bool set_daemonise(struct options *o, const char *value, const char **men
     (void)value;
     (void)mend;
     o->daemonise = true;
+    return true;
+}
+
+static bool ask_check(struct options *o, const char *value, const char **mend)
+{
+    (void)value;
+    (void)mend;
+    o->then = OPTIONS_CHECK;
+    return true;
+}
+
+static bool ask_keys(struct options *o, const char *value, const char **mend)
+{
+    (void)value;
+    (void)mend;
+    o->then = OPTIONS_KEYS;
     return true;
 }
 
@@ -89,12 +118,15 @@ static const struct row {
     bool (*set)(struct options *o, const char *value, const char **mend);
     const char *help;
 } rows[] = {
-    { "port", "p", "PORT", set_port, "listen on this port (1883)" },
+    { "config", "c", "FILE", set_config, "read this configuration, in mosquitto.conf's format" },
+    { "check", "", "", ask_check, "read the configuration, say what is wrong with it, and exit" },
+    { "port", "p", "PORT", set_port, "listen on this port too, unless FILE does (1883)" },
     { "address", "a", "ADDRESS", add_address,
       "listen on this address or host name, * = all; may be repeated (127.0.0.1 and ::1)" },
     { "sys-interval", "", "SECONDS", set_sys_interval, "renew the $SYS topics this often, 0 = none (10)" },
     { "verbose", "v", "", set_verbose, "log subscriptions and messages too" },
     { "daemon", "d", "", set_daemonise, "go to the background once the port is open" },
+    { "keys", "", "", ask_keys, "list the keys of the configuration and exit" },
     { "help", "h", "", ask_help, "show this and exit" },
     { "version", "", "", ask_version, "show the version and exit" },
 };
@@ -118,39 +150,14 @@ static const struct row *find_letter(char letter)
     return NULL;
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How many letters have to be put in, taken out or changed to make one word of the other. */
-static size_t distance(const char *a, size_t a_len, const char *b)
-{
-    size_t row[NAME_MAX_BYTES + 1];
-    size_t b_len = strlen(b);
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a_len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_len; j++) {
-            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[b_len];
-}
-
 /* The option that was probably meant; NULL: nothing comes close. */
 static const struct row *nearest(const char *name, size_t len)
 {
     const struct row *best = NULL;
-    size_t best_distance = 3;
-    for (size_t i = 0; i < ROWS && len <= NAME_MAX_BYTES; i++) {
-        bool begins = len >= 2 && len < strlen(rows[i].name) && memcmp(rows[i].name, name, len) == 0;
-        size_t d = begins ? 1 : distance(name, len, rows[i].name);
-        if (d < best_distance && d < strlen(rows[i].name)) {
+    size_t best_distance = NEAR_LIMIT;
+    for (size_t i = 0; i < ROWS; i++) {
+        size_t d = near_distance(name, len, rows[i].name);
+        if (d < best_distance) {
             best = &rows[i];
             best_distance = d;
         }
@@ -228,7 +235,7 @@ bool options_parse(struct options *out, int argc, char *const argv[], char *why,
 {
     struct cursor c = { .argc = argc, .argv = argv, .at = 1, .why = why, .why_size = why_size };
     *out = (struct options){ .port = 1883, .sys_interval_s = 10 };
-    while (c.at < argc && out->then == OPTIONS_SERVE) {
+    while (c.at < argc && out->then <= OPTIONS_CHECK) {
         const char *arg = argv[c.at++];
         if (arg[0] != '-' || !arg[1]) {
             snprintf(why, why_size, "'%s' is not an option; 'midge --help' lists all", arg);
@@ -244,7 +251,8 @@ void options_help(char *out, size_t size)
 {
     size_t n = (size_t)snprintf(out, size,
                                 "midge - an MQTT broker (3.1, 3.1.1, 5.0)\n\n"
-                                "Usage: midge [OPTION]...\n\n");
+                                "Usage: midge [OPTION]...\n"
+                                "       midge passwd [OPTION]... FILE [USER]\n\n");
     for (size_t i = 0; i < ROWS && n < size; i++) {
         const struct row *r = &rows[i];
         char left[NAME_MAX_BYTES + 16];
@@ -254,6 +262,7 @@ void options_help(char *out, size_t size)
     }
     if (n < size)
         snprintf(out + n, size - n,
-                 "\nEverybody who reaches it is let in, so it listens on loopback unless -a says otherwise.\n"
-                 "SIGTERM and SIGINT end it in order.\n");
+                 "\nWithout FILE everybody who reaches it is let in, so it listens on loopback unless -a "
+                 "says otherwise.\n"
+                 "SIGHUP reads FILE again; SIGTERM and SIGINT end it in order.\n");
 }

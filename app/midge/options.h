@@ -8,10 +8,12 @@
 
 #define OPTIONS_ADDRESSES_MAX 16
 
-enum options_then { OPTIONS_SERVE, OPTIONS_HELP, OPTIONS_VERSION };
+enum options_then { OPTIONS_SERVE, OPTIONS_CHECK, OPTIONS_HELP, OPTIONS_KEYS, OPTIONS_VERSION };
 
 struct options {
+    const char *config; /* NULL = no file */
     uint16_t port;
+    bool port_given, sys_interval_given;
     const char *addresses[OPTIONS_ADDRESSES_MAX]; /* borrows argv */
     unsigned address_count;                       /* 0 = loopback */
     uint32_t sys_interval_s;

@@ -45,7 +45,7 @@ void hub_fail(struct hub *h, const char *format, ...)
     char text[sizeof h->failure];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof text, format, args); // NOLINT(clang-analyzer-valist.Uninitialized): it is begun
     va_end(args);
     if (!*h->failure)
         memcpy(h->failure, text, sizeof text);

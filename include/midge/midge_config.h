@@ -63,6 +63,11 @@
 #define MIDGE_LOGIN_LATER 1
 #endif
 
+/* The limits hook: listeners whose limits differ. */
+#ifndef MIDGE_OWN_LIMITS
+#define MIDGE_OWN_LIMITS 1
+#endif
+
 /* Publishers are paused while memory is short. Without it they are refused at once, whatever limits.pause_ms says. */
 #ifndef MIDGE_PAUSE
 #define MIDGE_PAUSE 1
@@ -71,6 +76,11 @@
 /* Reason strings in acknowledgements and DISCONNECT, where the client asked for problem information. */
 #ifndef MIDGE_REASON_STRINGS
 #define MIDGE_REASON_STRINGS 1
+#endif
+
+/* TLS, where it is linked: most bytes in the clear at a time, on the stack. A record has 16384 at most. */
+#ifndef MIDGE_TLS_PIECE
+#define MIDGE_TLS_PIECE 16384
 #endif
 
 /* Durable state through midge_store.h. */

@@ -36,7 +36,8 @@ struct midge_login {
     struct midge_slice password;  /* data NULL: none; binary [MQTT-3.1.2-19] */
     struct midge_slice method;    /* Authentication Method; data NULL: none */
     struct midge_slice auth_data; /* Authentication Data; data NULL: none */
-    struct midge_conn *conn;      /* for midge_login_done after LATER */
+    bool assigned_id;             /* CONNECT had no client id: who.client_id is the one it is going to get */
+    struct midge_conn *conn;      /* for midge_login_done after LATER; good until hooks.lost */
 };
 
 enum midge_answer {
@@ -117,6 +118,12 @@ struct midge_hooks {
     /* NULL: everything is allowed. */
     bool (*allow)(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic);
     void (*event)(void *user, const struct midge_event *event);
+    /* The connection is gone for good: midge_login_done is too late for it now. */
+    void (*lost)(void *user, struct midge_conn *conn);
+    /* The limits of one connection, by midge_peer.user, where listeners differ: max_qos, alias_in, alias_out,
+     * packet_bytes and receive_maximum are taken from here, all else from the broker's. Lives as long as the
+     * connection. NULL: those of the broker. */
+    const struct midge_limits *(*limits)(void *user, void *peer);
     /* Unpredictable bytes: hash seeds and assigned client ids. NULL: a counter is used, for tests only. */
     void (*random)(void *user, void *out, size_t n);
     /* Milliseconds since 1970, for what expires while no broker runs; 0 = not known (yet): then no time counts as

@@ -23,15 +23,24 @@ struct midge_loop;
 
 /* ---- the loop ------------------------------------------------------------------------------------------ */
 
-enum midge_log_level { MIDGE_LOG_ERROR, MIDGE_LOG_WARNING, MIDGE_LOG_NOTICE, MIDGE_LOG_DEBUG };
+enum midge_log_level {
+    MIDGE_LOG_ERROR,
+    MIDGE_LOG_WARNING,
+    MIDGE_LOG_NOTICE,
+    MIDGE_LOG_INFORMATION,
+    MIDGE_LOG_SUBSCRIBE,
+    MIDGE_LOG_UNSUBSCRIBE,
+    MIDGE_LOG_DEBUG
+};
 
 /* Zero-initialise, set what is wanted. All is borrowed until midge_loop_free, except `hooks`, which is
  * copied. */
 struct midge_loop_config {
     const struct midge_memory *memory; /* NULL = midge_memory_libc */
     const struct midge_limits *limits; /* NULL = midge_limits_gateway */
-    const struct midge_hooks *hooks;   /* NULL = none; without `random` the kernel is asked */
+    const struct midge_hooks *hooks;   /* NULL = none; without `random`, `wall_ms` the kernel is asked */
     const char *auto_id_prefix;        /* NULL = "auto-" */
+    const struct midge_store *store;   /* NULL = nothing outlives the broker; else restore before midge_loop_run */
     uint32_t sys_interval_s;           /* 0 = no $SYS */
     uint32_t stop_ms;                  /* longest time that a stop goes on sending; 0 = 2000 */
     uint32_t posts;                    /* calls from other threads that may wait; 0 = 1024 */

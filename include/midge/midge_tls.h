@@ -45,7 +45,8 @@ struct midge_tls_options {
 
 /* A library that can. */
 struct midge_tls_provider;
-extern const struct midge_tls_provider midge_tls_openssl;
+extern const struct midge_tls_provider midge_tls_openssl; /* 3.x: servers */
+extern const struct midge_tls_provider midge_tls_mbedtls; /* 2.28 to 4.x: chips */
 
 #ifdef __cplusplus
 }

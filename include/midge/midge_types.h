@@ -125,6 +125,7 @@ struct midge_limits {
 
     /* packets */
     uint32_t packet_bytes;         /* largest packet accepted, fixed header included */
+    uint32_t payload_bytes;        /* largest payload that is passed on; 0 = no such limit */
     uint16_t user_properties;      /* in one packet */
     uint16_t topic_levels;         /* of a topic name or filter */
     uint16_t client_id_bytes;
@@ -137,6 +138,7 @@ struct midge_limits {
     uint32_t queue_msgs;           /* of one session, waiting and in flight */
     uint32_t queue_bytes;          /* the same, as bytes of topic, properties and payload */
     uint16_t inflight;             /* QoS 1 and 2 sent and not yet complete, if the client allows as many */
+    uint32_t inflight_bytes;       /* the same, as bytes: at or above it no more are sent; 0 = no such limit */
     uint16_t receive_maximum;      /* QoS 1 and 2 from a 5.0 client not yet complete, 1..65535 */
     uint16_t inbound_qos2;         /* QoS 2 ids of a 3.x client not yet released */
     uint16_t alias_in;             /* Topic Alias Maximum that clients are told */
@@ -152,6 +154,7 @@ struct midge_limits {
     bool wildcards;
     bool shared;
     bool subscription_ids;
+    bool queue_qos0;               /* QoS 0 waits for clients that are away, too */
     uint8_t queue_policy;          /* enum midge_queue_policy */
 };
 

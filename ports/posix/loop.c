@@ -27,6 +27,14 @@ static midge_ms clock_ms(void)
     return (midge_ms)t.tv_sec * 1000 + (midge_ms)t.tv_nsec / 1000000;
 }
 
+static uint64_t wall_ms(void *user)
+{
+    (void)user;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* False: this kernel has no getrandom. What worked once goes on working. */
 static bool fill_random(uint8_t *out, size_t n)
 {
@@ -174,6 +182,7 @@ static bool start(struct midge_loop *loop)
         .limits = loop->config.limits,
         .hooks = &loop->hooks,
         .auto_id_prefix = loop->config.auto_id_prefix,
+        .store = loop->config.store,
         .sys_interval_s = loop->config.sys_interval_s,
     };
     loop->broker = midge_new(&config, loop->now);
@@ -194,6 +203,8 @@ struct midge_loop *midge_loop_new(const struct midge_loop_config *config)
         loop->hooks = *loop->config.hooks;
     if (!loop->hooks.random)
         loop->hooks.random = kernel_random;
+    if (!loop->hooks.wall_ms)
+        loop->hooks.wall_ms = wall_ms;
     loop->epoll_fd = -1;
     loop->wake_fd = -1;
     loop->greeting.tail = &loop->greeting.first;

@@ -141,7 +141,7 @@ static void tell_message(struct run *run, const struct midge_event *e)
 static void on_event(void *user, const struct midge_event *e)
 {
     struct run *run = user;
-    midge_log_event(&run->log, e);
+    midge_log_event(midge_log_line, &run->log, run->log.kinds, e);
     if (e->kind == MIDGE_EV_MESSAGE && run->config->handle_message_cb)
         tell_message(run, e);
 }
@@ -265,7 +265,7 @@ int mosq_broker_run(struct mosq_broker_config *config)
     struct run *run = calloc(1, sizeof *run);
     if (run) {
         run->config = config;
-        midge_log_init(&run->log, STDERR_FILENO, MIDGE_LOG_NOTICE);
+        midge_log_init(&run->log, STDERR_FILENO, MIDGE_LOG_UP_TO(MIDGE_LOG_NOTICE));
         midge_log_line(&run->log, MIDGE_LOG_NOTICE, "midge version " MIDGE_VERSION " starting");
         rc = check(run);
         if (!rc)

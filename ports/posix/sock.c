@@ -426,7 +426,8 @@ void midge_sock_serve(struct midge_sock *s)
         return;
     }
     unsigned status = s->state == SOCK_OPEN ? midge_status(s->u.conn) : 0;
-    if (status & MIDGE_STATUS_CLOSE)
+    bool is_cut = s->link && s->link->chain.ended; /* by a layer that could not write */
+    if (status & MIDGE_STATUS_CLOSE || is_cut)
         begin_close(s);
     else
         arm(s, (status & MIDGE_STATUS_PAUSED ? 0 : EPOLLIN) | (o == SOCKET_IS_FULL ? EPOLLOUT : 0));

@@ -58,30 +58,29 @@ uint32_t midge_rd_varint(struct midge_rd *r)
     return 0;
 }
 
-struct midge_slice midge_rd_bytes(struct midge_rd *r, uint32_t n)
+void midge_rd_bytes(struct midge_rd *r, uint32_t n, struct midge_slice *out)
 {
-    const uint8_t *p = take(r, n);
-    return (struct midge_slice){ .data = p, .len = p ? n : 0 };
+    out->data = take(r, n);
+    out->len = out->data ? n : 0;
 }
 
-struct midge_slice midge_rd_binary(struct midge_rd *r)
+void midge_rd_binary(struct midge_rd *r, struct midge_slice *out)
 {
-    uint16_t n = midge_rd_u16(r);
-    return midge_rd_bytes(r, n);
+    midge_rd_bytes(r, midge_rd_u16(r), out);
 }
 
-struct midge_slice midge_rd_string(struct midge_rd *r)
+void midge_rd_string(struct midge_rd *r, struct midge_slice *out)
 {
-    struct midge_slice s = midge_rd_binary(r);
-    if (midge_utf8_valid(s))
-        return s;
+    midge_rd_binary(r, out);
+    if (midge_utf8_valid(*out))
+        return;
     r->failed = true; /* [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT311-1.5.3-1] [MQTT311-1.5.3-2] */
-    return (struct midge_slice){ 0 };
+    *out = (struct midge_slice){ 0 };
 }
 
-struct midge_slice midge_rd_rest(struct midge_rd *r)
+void midge_rd_rest(struct midge_rd *r, struct midge_slice *out)
 {
-    return midge_rd_bytes(r, midge_rd_left(r));
+    midge_rd_bytes(r, midge_rd_left(r), out);
 }
 
 uint32_t midge_rd_left(const struct midge_rd *r)

@@ -29,16 +29,16 @@ uint32_t midge_rd_u32(struct midge_rd *r);
 uint32_t midge_rd_varint(struct midge_rd *r);
 
 /* Two-byte length and that many bytes, borrowed from the input: data is never NULL on success. */
-struct midge_slice midge_rd_binary(struct midge_rd *r);
+void midge_rd_binary(struct midge_rd *r, struct midge_slice *out);
 
 /* The same and well-formed UTF-8 without U+0000 [MQTT-1.5.4-1] [MQTT-1.5.4-2] [MQTT311-1.5.3-1]. */
-struct midge_slice midge_rd_string(struct midge_rd *r);
+void midge_rd_string(struct midge_rd *r, struct midge_slice *out);
 
 /* n bytes, borrowed. */
-struct midge_slice midge_rd_bytes(struct midge_rd *r, uint32_t n);
+void midge_rd_bytes(struct midge_rd *r, uint32_t n, struct midge_slice *out);
 
 /* What is left, and the cursor at the end. */
-struct midge_slice midge_rd_rest(struct midge_rd *r);
+void midge_rd_rest(struct midge_rd *r, struct midge_slice *out);
 
 /* Bytes left; 0 after a failure. */
 uint32_t midge_rd_left(const struct midge_rd *r);

@@ -232,22 +232,16 @@ void midge_conn_send_text(struct midge_conn *c, midge_encoder encode, const void
     (void)midge_conn_send(c, encode, arg);
 }
 
-struct ack_out {
-    enum midge_packet type;
-    struct midge_ack ack;
-};
-
-static void encode_ack(struct midge_wr *w, const struct midge_conn *c, const void *arg)
+void midge_conn_encode_ack(struct midge_wr *w, const struct midge_conn *c, const void *ack)
 {
-    const struct ack_out *a = arg;
-    midge_encode_ack(w, a->type, c->version, &a->ack);
+    midge_encode_ack(w, c->version, ack);
 }
 
 void midge_send_ack(struct midge_conn *c, enum midge_packet type, uint16_t pid, uint8_t reason)
 {
-    struct ack_out a = { .type = type, .ack = { .pid = pid, .reason = reason } };
+    struct midge_ack_out a = { .type = type, .pid = pid, .reason = reason };
     /* [MQTT-3.1.2-29]: no text in acknowledgements for who does not ask for problem information */
-    midge_conn_send_text(c, encode_ack, &a, &a.ack.reason_string, c->request_problem ? reason : 0);
+    midge_conn_send_text(c, midge_conn_encode_ack, &a, &a.reason_string, c->request_problem ? reason : 0);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------ */
@@ -461,6 +455,8 @@ void midge_lost(struct midge_conn *c, midge_ms now)
     struct midge *m = c->m;
     midge_enter(m, now);
     midge_conn_abort(c, MIDGE_RC_UNSPECIFIED); /* a network failure, if nothing ended it before */
+    if (m->hooks->lost)
+        m->hooks->lost(m->hooks->user, c);
     free_sending(c);
     free_control(c);
     midge_names_free(c);

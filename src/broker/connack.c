@@ -1,10 +1,16 @@
-/* connack.c - what this broker grants, and the CONNACK that says so. */
+/* connack.c - what this broker grants, or refuses, and the CONNACK that says so. */
 #include "broker/internal.h"
 
-uint8_t midge_max_qos(const struct midge *m)
+const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c)
+{
+    const struct midge_hooks *h = m->hooks;
+    return MIDGE_OWN_LIMITS && c && h->limits ? h->limits(h->user, c->user) : m->limits;
+}
+
+uint8_t midge_max_qos(const struct midge_limits *l)
 {
     const uint8_t built = MIDGE_MAX_QOS; /* a variable: gcc warns of a comparison with a constant 0 */
-    return m->limits->max_qos < built ? m->limits->max_qos : built;
+    return l->max_qos < built ? l->max_qos : built;
 }
 
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk)
@@ -20,42 +26,82 @@ uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s)
     return asked_s < m->limits->session_expiry_s ? asked_s : m->limits->session_expiry_s;
 }
 
+/* ---- the packet --------------------------------------------------------------------------------------- */
+
+struct connack {
+    struct midge_connack_out head;
+    const struct midge_conn *c;
+    const struct midge_connect *pk; /* NULL: CONNECT is refused */
+    struct midge_slice reason_string, auth_data, server_reference;
+};
+
+#define LARGEST_PACKET 268435460u /* five bytes of header and 268,435,455: as good as no limit */
+
+/* All that differs from the protocol's defaults, and from what was asked for. */
+static void put_terms(struct midge_wr *w, const struct midge_conn *c, const struct midge_connect *pk)
+{
+    const struct midge_limits *l = midge_conn_limits(c->m, c);
+    const struct midge_slice none = { 0 };
+    if (c->session->expiry_s != pk->session_expiry_s)
+        midge_prop_number(w, PROP_SESSION_EXPIRY, c->session->expiry_s); /* [U5-3.2.2.3.2] */
+    if (c->keepalive_s != pk->keepalive_s)
+        midge_prop_number(w, PROP_SERVER_KEEP_ALIVE, c->keepalive_s);
+    midge_prop_unusual(w, PROP_RECEIVE_MAXIMUM, l->receive_maximum);
+    midge_prop_unusual(w, PROP_MAXIMUM_QOS, midge_max_qos(l)); /* [MQTT-3.2.2-9] */
+    midge_prop_unusual(w, PROP_RETAIN_AVAILABLE, MIDGE_RETAIN && l->retain);
+    midge_prop_unusual(w, PROP_MAXIMUM_PACKET_SIZE, l->packet_bytes < LARGEST_PACKET ? l->packet_bytes : 0);
+    midge_prop_unusual(w, PROP_TOPIC_ALIAS_MAXIMUM, l->alias_in);
+    midge_prop_unusual(w, PROP_WILDCARD_AVAILABLE, l->wildcards); /* [U5-3.2.2.3.11-13] */
+    midge_prop_unusual(w, PROP_SUBSCRIPTION_ID_AVAILABLE, l->subscription_ids);
+    midge_prop_unusual(w, PROP_SHARED_AVAILABLE, MIDGE_SHARED && l->shared);
+    /* The host may have chosen another than the one that was made up [MQTT-3.1.3-7]. */
+    midge_prop_string(w, PROP_ASSIGNED_ID, pk->client_id.len ? none : midge_session_id(c->session));
+    midge_prop_string(w, PROP_AUTH_METHOD, midge_names_method(c->names));   /* [MQTT-4.12.0-5] */
+}
+
+static void put_props(struct midge_wr *w, const void *from)
+{
+    const struct connack *a = from;
+    if (a->pk)
+        put_terms(w, a->c, a->pk);
+    midge_prop_string(w, PROP_REASON_STRING, a->reason_string);
+    midge_prop_string(w, PROP_AUTH_DATA, a->auth_data);
+    midge_prop_string(w, PROP_SERVER_REFERENCE, a->server_reference);
+}
+
 static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const void *arg)
 {
     (void)c;
     midge_encode_connack(w, arg);
 }
 
-#define LARGEST_PACKET 268435460u /* five bytes of header and 268,435,455: as good as no limit */
-
-/* All that differs from the protocol's defaults. */
-static void announce(const struct midge_conn *c, const struct midge_connect *pk, struct midge_connack *out)
-{
-    const struct midge_limits *l = c->m->limits;
-    out->has_session_expiry = c->session->expiry_s != pk->session_expiry_s; /* [U5-3.2.2.3.2] */
-    out->session_expiry_s = c->session->expiry_s;
-    out->has_server_keep_alive = c->keepalive_s != pk->keepalive_s;
-    out->server_keep_alive_s = c->keepalive_s;
-    out->receive_maximum = l->receive_maximum;
-    out->maximum_qos = midge_max_qos(c->m); /* [MQTT-3.2.2-9] */
-    out->no_retain = !(MIDGE_RETAIN && l->retain);
-    out->no_wildcards = !l->wildcards; /* [U5-3.2.2.3.11-13] */
-    out->no_subscription_ids = !l->subscription_ids;
-    out->no_shared = !(MIDGE_SHARED && l->shared);
-    out->maximum_packet_size = l->packet_bytes < LARGEST_PACKET ? l->packet_bytes : 0;
-    out->topic_alias_maximum = l->alias_in;
-}
+#define PROPS (MIDGE_V5 ? put_props : NULL)
 
 void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bool session_present,
                         struct midge_slice auth_data)
 {
-    struct midge_connack out = { .version = c->version,
-                                 .session_present = session_present,
-                                 .assigned_id = midge_names_assigned(c->names), /* [MQTT-3.1.3-7] */
-                                 .auth_method = midge_names_method(c->names),   /* [MQTT-4.12.0-5] */
-                                 .auth_data = auth_data };
-    if (midge_served_v5(c))
-        announce(c, pk, &out);
-    if (!midge_conn_send(c, encode_connack, &out))
+    struct connack a = { .head = { .version = c->version, .session_present = session_present, .props = PROPS },
+                         .c = c,
+                         .pk = pk,
+                         .auth_data = auth_data };
+    if (!midge_conn_send(c, encode_connack, &a))
         midge_conn_break(c, MIDGE_RC_PACKET_TOO_LARGE);
+}
+
+/* 3.x has codes for what a broker decides, silence for what a client breaks [MQTT311-3.2.2-6]. */
+static bool has_v3_code(uint8_t reason)
+{
+    return reason != MIDGE_RC_MALFORMED && reason != MIDGE_RC_PROTOCOL_ERROR && reason != MIDGE_RC_PACKET_TOO_LARGE &&
+           reason != MIDGE_RC_TOPIC_NAME_INVALID;
+}
+
+void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference)
+{
+    /* Session Present 0 [MQTT-3.2.2-6] [MQTT311-3.2.2-4] */
+    struct connack a = { .head = { .version = c->version, .reason = reason, .props = PROPS },
+                         .server_reference = server_reference };
+    if (c->version && (c->version == MIDGE_V50 || has_v3_code(reason)))
+        midge_conn_send_text(c, encode_connack, &a, &a.reason_string, reason); /* [MQTT-3.2.2-19] */
+    midge_conn_tell(c, MIDGE_EV_REFUSED, reason);
+    midge_conn_end(c, reason); /* [MQTT-3.2.2-7] [MQTT311-3.2.2-5] */
 }

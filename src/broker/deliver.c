@@ -27,15 +27,27 @@ static struct midge_queue *oldest(struct midge_outbox *ob, bool window_open)
     return b ? &ob->waiting0 : NULL;
 }
 
-static bool window_open(const struct midge_session *s, uint32_t window)
+/* Counted anew each time: few set this limit, and nobody else pays for it. */
+static bool too_many_bytes(const struct midge_outbox *ob, uint32_t most)
 {
-    return MIDGE_MAX_QOS && s->outbox->inflight < window && midge_pid_next(s->last_pid, &s->outbox->unacked);
+    size_t n = 0;
+    for (const struct midge_entry *e = ob->unacked.head; e && n < most; e = e->next)
+        n += e->flying ? midge_msg_bytes(e->msg) : 0;
+    return n >= most;
+}
+
+static bool window_open(const struct midge *m, const struct midge_session *s, uint32_t window)
+{
+    const struct midge_outbox *ob = s->outbox;
+    uint32_t bytes = m->limits->inflight_bytes;
+    return MIDGE_MAX_QOS && ob->inflight < window && !(bytes && too_many_bytes(ob, bytes)) &&
+           midge_pid_next(s->last_pid, &ob->unacked);
 }
 
 bool midge_outbox_has_next(const struct midge *m, const struct midge_session *s, uint32_t window)
 {
     const struct midge_outbox *ob = s->outbox;
-    bool open = window_open(s, window);
+    bool open = window_open(m, s, window);
     bool replays = ob->replays && !(MIDGE_RETAIN && m->starving);
     bool prepared = MIDGE_DURABLE && ob->resend && ob->resend->flying;
     return ob->waiting0.head || prepared || (open && (ob->resend || replays || ob->waiting.head));
@@ -130,7 +142,7 @@ void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t win
     struct midge_entry *e;
     if (ob->resend && !ob->resend->flying)
         return; /* those of an earlier connection come first, and have not taken their places yet */
-    while (window_open(s, window) && oldest(ob, true) == &ob->waiting) {
+    while (window_open(m, s, window) && oldest(ob, true) == &ob->waiting) {
         e = midge_queue_pop(&ob->waiting);
         ob->msgs--;
         ob->bytes -= midge_msg_bytes(e->msg);
@@ -168,7 +180,7 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
     struct midge_outbox *ob = s->outbox;
     *owned = false;
     while (ob) {
-        bool open = window_open(s, window);
+        bool open = window_open(m, s, window);
         bool again = MIDGE_MAX_QOS && ob->resend && (open || ob->resend->flying); /* flying: it has its place */
         struct midge_entry *e = again ? next_resend(ob) : NULL;
         if (e)

@@ -195,6 +195,7 @@ bool midge_conn_reserve(struct midge_conn *c, uint32_t n);
 /* midge_conn_send with the reason's text, then without if that is too large; `text` is what the encoder reads. */
 void midge_conn_send_text(struct midge_conn *c, midge_encoder encode, const void *arg, struct midge_slice *text,
                           uint8_t reason);
+void midge_conn_encode_ack(struct midge_wr *w, const struct midge_conn *c, const void *ack); /* midge_ack_out */
 void midge_send_ack(struct midge_conn *c, enum midge_packet type, uint16_t pid, uint8_t reason);
 
 /* May this client do that? Asks the host. */
@@ -228,13 +229,15 @@ struct midge_slice midge_assign_id(struct midge *m, const char *prefix, uint8_t 
 /* on_connect.c: CONNECT was allowed by the login hook; the rest of its steps. */
 void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
                            const struct midge_login_answer *answer);
-/* CONNECT is refused: CONNACK where the version has a code for it, then close. [MQTT-3.2.2-7] */
-void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference);
 
 /* connack.c: what this broker grants. */
+/* CONNECT is refused: CONNACK where the version has a code for it, then close. [MQTT-3.2.2-7] */
+void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference);
 void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bool session_present,
                         struct midge_slice auth_data);
-uint8_t midge_max_qos(const struct midge *m);
+uint8_t midge_max_qos(const struct midge_limits *l);
+/* Those of its listener; of the broker for NULL. */
+const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c);
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk);
 uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s);
 

@@ -194,13 +194,16 @@ static bool text_valid(struct midge_slice s)
 
 static bool publication_valid(const struct midge *m, const struct midge_publication *p)
 {
-    if (p->qos > midge_max_qos(m) || (p->retain && !(MIDGE_RETAIN && m->limits->retain)) || p->payload_format > 1)
+    if (p->qos > midge_max_qos(m->limits) || p->payload_format > 1)
         return false;
-    if (!text_valid(p->topic) || !midge_topic_valid(p->topic, m->limits->topic_levels))
+    if (p->retain && !(MIDGE_RETAIN && m->limits->retain))
+        return false;
+    if (!text_valid(p->topic) || !midge_topic_name_ok(p->topic) ||
+        midge_topic_levels(p->topic) > m->limits->topic_levels)
         return false;
     if (!text_valid(p->content_type) || p->correlation_data.len > UINT16_MAX)
         return false;
-    if (p->response_topic.data && !(text_valid(p->response_topic) && midge_topic_valid(p->response_topic, UINT16_MAX)))
+    if (p->response_topic.data && !(text_valid(p->response_topic) && midge_topic_name_ok(p->response_topic)))
         return false;
     for (size_t i = 0; i < p->user_property_count; i++)
         if (!text_valid(p->user_properties[i].name) || !text_valid(p->user_properties[i].value))
@@ -320,7 +323,7 @@ enum midge_err midge_local_subscribe(struct midge_local *l, const struct midge_s
     struct midge *m = l->m;
     if (!MIDGE_LOCAL || !s->on_message || s->qos > 2 || s->retain_handling > 2 || !text_valid(s->filter))
         return MIDGE_ERR_INVALID;
-    enum midge_reason rc = midge_filter_parse(s->filter, MIDGE_SHARED != 0, m->limits->topic_levels, &f);
+    enum midge_reason rc = midge_filter_parse(s->filter, m->limits->topic_levels, &f);
     if (rc != MIDGE_RC_SUCCESS)
         return err_of(rc);
     if (f.group.data && s->no_local)

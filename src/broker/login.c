@@ -193,6 +193,7 @@ static void ask(struct midge_conn *c, const struct midge_connect *pk, struct mid
     midge_conn_who(c, &in->who);
     if (pk)
         in->who.client_id = connect_id(c, pk);
+    in->assigned_id = pk && !pk->client_id.len;
     in->conn = c;
     if (in->method.data && !(MIDGE_AUTH && h->login)) /* [MQTT-4.12.0-1] */
         *out = (struct midge_login_answer){ .answer = MIDGE_DENY, .reason = MIDGE_RC_BAD_AUTHENTICATION_METHOD };

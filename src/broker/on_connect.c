@@ -1,34 +1,6 @@
 /* on_connect.c - CONNECT, step by step: lawful here? who is it? which session? CONNACK. */
 #include "broker/internal.h"
 
-/* ---- refusal ------------------------------------------------------------------------------------------ */
-
-static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const void *arg)
-{
-    (void)c;
-    midge_encode_connack(w, arg);
-}
-
-/* 3.x has codes for what a broker decides, silence for what a client breaks [MQTT311-3.2.2-6]. */
-static bool has_v3_code(uint8_t reason)
-{
-    return reason != MIDGE_RC_MALFORMED && reason != MIDGE_RC_PROTOCOL_ERROR && reason != MIDGE_RC_PACKET_TOO_LARGE &&
-           reason != MIDGE_RC_TOPIC_NAME_INVALID;
-}
-
-void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference)
-{
-    struct midge_connack out = { .version = c->version,
-                                 .reason = reason, /* Session Present 0 [MQTT-3.2.2-6] [MQTT311-3.2.2-4] */
-                                 .receive_maximum = UINT16_MAX,
-                                 .maximum_qos = 2,
-                                 .server_reference = server_reference };
-    if (c->version && (c->version == MIDGE_V50 || has_v3_code(reason)))
-        midge_conn_send_text(c, encode_connack, &out, &out.reason_string, reason); /* [MQTT-3.2.2-19] */
-    midge_conn_tell(c, MIDGE_EV_REFUSED, reason);
-    midge_conn_end(c, reason); /* [MQTT-3.2.2-7] [MQTT311-3.2.2-5] */
-}
-
 /* ---- what this broker does not serve ------------------------------------------------------------------ */
 
 static enum midge_reason check_client_id(const struct midge_conn *c, const struct midge_connect *pk)
@@ -44,13 +16,14 @@ static enum midge_reason check_client_id(const struct midge_conn *c, const struc
     return MIDGE_RC_SUCCESS;
 }
 
-static enum midge_reason check_will(const struct midge *m, const struct midge_connect *pk)
+static enum midge_reason check_will(const struct midge_conn *c, const struct midge_connect *pk)
 {
+    const struct midge *m = c->m;
     if (!pk->has_will)
         return MIDGE_RC_SUCCESS;
     if (!MIDGE_WILL)
         return MIDGE_RC_IMPLEMENTATION_SPECIFIC;
-    if (pk->will_qos > midge_max_qos(m))
+    if (pk->will_qos > midge_max_qos(midge_conn_limits(m, c)))
         return MIDGE_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
     if (pk->will_retain && !(MIDGE_RETAIN && m->limits->retain))
         return MIDGE_RC_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-13] */
@@ -69,7 +42,7 @@ static enum midge_reason check(const struct midge_conn *c, const struct midge_co
     if (pk->props.user_count > m->limits->user_properties)
         return MIDGE_RC_QUOTA_EXCEEDED;
     enum midge_reason rc = check_client_id(c, pk);
-    return rc != MIDGE_RC_SUCCESS ? rc : check_will(m, pk);
+    return rc != MIDGE_RC_SUCCESS ? rc : check_will(c, pk);
 }
 
 /* ---- CONNECT arrives ---------------------------------------------------------------------------------- */
@@ -118,7 +91,7 @@ static uint16_t lower(const struct midge_connect *pk, enum midge_prop_id id, uin
 
 static void set_terms(struct midge_conn *c, const struct midge_connect *pk)
 {
-    const struct midge_limits *limits = c->m->limits;
+    const struct midge_limits *limits = midge_conn_limits(c->m, c);
     c->window = lower(pk, PROP_RECEIVE_MAXIMUM, limits->inflight);
     if (MIDGE_ALIAS_OUT)
         c->alias_max = lower(pk, PROP_TOPIC_ALIAS_MAXIMUM, limits->alias_out);

@@ -6,7 +6,7 @@
 static enum midge_reason check(const struct midge_conn *c, const struct midge_publish *pk)
 {
     const struct midge_limits *l = c->m->limits;
-    if (pk->qos > midge_max_qos(c->m))
+    if (pk->qos > midge_max_qos(midge_conn_limits(c->m, c)))
         return MIDGE_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-11] */
     if (pk->retain && !(MIDGE_RETAIN && l->retain))
         return MIDGE_RC_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-14] */
@@ -24,7 +24,7 @@ static enum midge_reason resolve_topic(struct midge_conn *c, struct midge_publis
     if (!alias)
         /* [U5-3.3.2.1-empty] [MQTT-4.7.3-1] */
         return pk->topic.len ? MIDGE_RC_SUCCESS : MIDGE_RC_PROTOCOL_ERROR;
-    if (alias > c->m->limits->alias_in)
+    if (alias > midge_conn_limits(c->m, c)->alias_in)
         return MIDGE_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-9] */
     if (pk->topic.len) {
         if (!midge_mem_would_fit(&c->m->mem, pk->topic.len))
@@ -95,6 +95,8 @@ static enum midge_reason accept(struct midge_conn *c, const struct midge_publish
     struct midge *m = c->m;
     if (midge_topic_reserved(pk->topic) || !midge_allowed(m, c->session, MIDGE_ACCESS_PUBLISH, pk->topic))
         return MIDGE_RC_NOT_AUTHORIZED; /* [U5-3.3.4-0x87] */
+    if (m->limits->payload_bytes && pk->payload.len > m->limits->payload_bytes)
+        return MIDGE_RC_IMPLEMENTATION_SPECIFIC; /* nobody gets it, and who cannot be told takes it for done */
     bool makes_room = pk->retain && !pk->payload.len; /* may use the reserve: midge_msg_new */
     if (!makes_room && !midge_mem_would_fit(&m->mem, 0)) {
         midge_quota_refused(m);
@@ -137,7 +139,7 @@ static enum midge_reason answer(struct midge_conn *c, const struct midge_publish
 /* QoS 2 that may not be taken in because of too many before it. */
 static bool too_many(const struct midge_conn *c)
 {
-    const struct midge_limits *l = c->m->limits;
+    const struct midge_limits *l = midge_conn_limits(c->m, c);
     return midge_ids_count(c->session->received) >= (midge_served_v5(c) ? l->receive_maximum : l->inbound_qos2);
 }
 

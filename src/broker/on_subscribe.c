@@ -5,7 +5,7 @@
 
 static enum midge_reason parse(const struct midge *m, struct midge_slice text, struct midge_filter *f)
 {
-    return midge_filter_parse(text, MIDGE_SHARED != 0, m->limits->topic_levels, f);
+    return midge_filter_parse(text, m->limits->topic_levels, f);
 }
 
 static enum midge_reason check(struct midge *m, struct midge_session *s, const struct midge_filter *f, uint32_t id)
@@ -56,7 +56,8 @@ enum midge_reason midge_subscribe(struct midge *m, struct midge_session *s, cons
     if (!sub)
         return MIDGE_RC_QUOTA_EXCEEDED;
     const struct midge_sub old = *sub;
-    uint8_t granted = want->qos < midge_max_qos(m) ? want->qos : midge_max_qos(m); /* [MQTT-3.2.2-10] */
+    uint8_t most = midge_max_qos(midge_conn_limits(m, s->conn));
+    uint8_t granted = want->qos < most ? want->qos : most; /* [MQTT-3.2.2-10] */
     sub->qos = granted & 3u; /* an old one is replaced as it stands: no message slips through [MQTT-3.8.4-3] */
     sub->no_local = want->no_local;
     sub->retain_as_published = want->retain_as_published;
@@ -99,22 +100,6 @@ enum midge_reason midge_unsubscribe(struct midge *m, struct midge_session *s, st
 
 /* ---- the packet: one code a filter, in order [MQTT-3.9.3-1] [MQTT-3.11.3-1] --------------------------- */
 
-struct suback_out {
-    enum midge_packet type;
-    uint16_t pid;
-    uint32_t count;
-    struct midge_slice text;
-};
-
-/* Codes are written by who asks for them, right behind this head. */
-static void encode_head(struct midge_wr *w, const struct midge_conn *c, const void *arg)
-{
-    const struct suback_out *a = arg;
-    midge_encode_suback_head(w, a->type, c->version, a->pid, a->count, a->text);
-    for (uint32_t i = 0; i < a->count; i++)
-        midge_wr_u8(w, 0);
-}
-
 /* A bridge of 3.x cannot ask for it, but means it: it wants nothing back that it brought, and RETAIN as published. */
 static void ask_as_bridge(struct midge_filter_request *want)
 {
@@ -135,40 +120,40 @@ static enum midge_reason one(struct midge_conn *c, enum midge_packet type, const
 
 /* 3.x has no code for an unlawful filter: it ends the connection, before any of its packet is done
  * [MQTT311-4.8.0-1]. */
-static bool has_unlawful_v3(const struct midge_conn *c, enum midge_packet type, struct midge_subscribe pk)
+static bool has_unlawful_v3(const struct midge_conn *c, struct midge_subscribe pk)
 {
     struct midge_filter_request want;
     struct midge_filter f;
-    while (!midge_served_v5(c) && midge_next_filter(&pk, type, c->version, &want))
+    while (!midge_served_v5(c) && midge_next_filter(&pk, &want))
         if (parse(c->m, want.filter, &f) == MIDGE_RC_TOPIC_FILTER_INVALID)
             return true;
     return false;
 }
 
-static uint32_t answer_size(const struct midge_conn *c, const struct suback_out *out)
+static uint32_t answer_size(const struct midge_conn *c, const struct midge_ack_out *out)
 {
     struct midge_wr w;
     midge_wr_init(&w, NULL, 0, 0);
-    encode_head(&w, c, out);
+    midge_conn_encode_ack(&w, c, out);
     return w.total;
 }
 
 /* The answer is the last packet in the control bytes; the text of what failed is put into it afterwards, if there is
  * room [MQTT-3.9.2-1] [MQTT-3.11.2-1]. */
-static void add_text(struct midge_conn *c, struct suback_out *out, enum midge_reason why)
+static void add_text(struct midge_conn *c, struct midge_ack_out *out, enum midge_reason why)
 {
     uint32_t plain = answer_size(c, out);
-    out->text = midge_slice_str(midge_reason_text((uint8_t)why));
+    out->reason_string = midge_slice_str(midge_reason_text((uint8_t)why));
     uint32_t longer = answer_size(c, out);
     if (longer > c->maximum_packet || !midge_conn_reserve(c, longer - plain))
         return;
     uint8_t *start = c->control->bytes + c->control->len - plain;
-    uint8_t *codes = start + plain - out->count;
+    uint8_t *codes = start + plain - out->codes;
     c->control->len += longer - plain;
-    memmove(start + longer - out->count, codes, out->count);
+    memmove(start + longer - out->codes, codes, out->codes);
     struct midge_wr w;
-    midge_wr_init(&w, start, longer - out->count, 0);
-    encode_head(&w, c, out);
+    midge_wr_init(&w, start, longer - out->codes, 0); /* the codes are there */
+    midge_conn_encode_ack(&w, c, out);
 }
 
 /* Space for the whole answer is taken first: nothing that was done goes unanswered [MQTT-3.8.4-1]. */
@@ -180,19 +165,19 @@ static enum midge_reason each(struct midge_conn *c, enum midge_packet type, stru
         return rc;
     if (pk.filters > c->m->limits->filters || pk.props.user_count > c->m->limits->user_properties)
         return MIDGE_RC_QUOTA_EXCEEDED;
-    if (has_unlawful_v3(c, type, pk))
+    if (has_unlawful_v3(c, pk))
         return MIDGE_RC_TOPIC_FILTER_INVALID;
     bool codes = type == PK_SUBSCRIBE || midge_served_v5(c);
     enum midge_packet reply = type == PK_SUBSCRIBE ? PK_SUBACK : PK_UNSUBACK;
-    struct suback_out out = { .type = reply, .pid = pk.pid, .count = codes ? pk.filters : 0 };
-    if (!midge_conn_send(c, encode_head, &out))
+    struct midge_ack_out out = { .type = reply, .pid = pk.pid, .codes = codes ? pk.filters : 0 };
+    if (!midge_conn_send(c, midge_conn_encode_ack, &out))
         return MIDGE_RC_PACKET_TOO_LARGE;
     if (c->broken)
         return MIDGE_RC_SUCCESS; /* there was no room even for the answer */
 
     enum midge_reason why = MIDGE_RC_SUCCESS;
     struct midge_filter_request want;
-    for (uint32_t i = 0; midge_next_filter(&pk, type, c->version, &want); i++) {
+    for (uint32_t i = 0; midge_next_filter(&pk, &want); i++) {
         rc = one(c, type, &pk, &want);
         if (rc >= MIDGE_RC_UNSPECIFIED && c->version == MIDGE_V31) {
             c->control->len -= answer_size(c, &out);
@@ -201,7 +186,7 @@ static enum midge_reason each(struct midge_conn *c, enum midge_packet type, stru
         if (rc >= MIDGE_RC_UNSPECIFIED && why == MIDGE_RC_SUCCESS)
             why = rc;
         if (codes)
-            c->control->bytes[c->control->len - out.count + i] =
+            c->control->bytes[c->control->len - out.codes + i] =
                 midge_served_v5(c) ? (uint8_t)rc : midge_reason_suback_v3((uint8_t)rc);
     }
     if (MIDGE_REASON_STRINGS && why != MIDGE_RC_SUCCESS && midge_served_v5(c) && c->request_problem)

@@ -71,7 +71,7 @@ bool midge_quota_client(const struct midge *m)
 
 enum midge_reason midge_quota_packet(struct midge_conn *c)
 {
-    const struct midge_limits *l = c->m->limits;
+    const struct midge_limits *l = midge_conn_limits(c->m, c);
     uint32_t hello = LARGE_CONNECTS ? l->connect_bytes : l->hello_bytes;
     uint32_t most = c->state == CONN_HELLO ? hello : l->packet_bytes;
     return midge_head_packet_bytes(&c->head) > most ? MIDGE_RC_PACKET_TOO_LARGE /* [MQTT-3.2.2-15] */

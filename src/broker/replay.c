@@ -35,7 +35,7 @@ static struct midge_slice filter_of(const struct midge_replay *r)
 
 static bool parse(const struct midge_replay *r, struct midge_filter *f)
 {
-    return midge_filter_parse(filter_of(r), false, UINT16_MAX, f) == MIDGE_RC_SUCCESS;
+    return midge_filter_parse(filter_of(r), UINT16_MAX, f) == MIDGE_RC_SUCCESS;
 }
 
 static void free_seen(struct midge *m, struct midge_replay *r)
@@ -96,7 +96,7 @@ enum midge_err midge_replay_start(struct midge *m, struct midge_sub *sub, struct
 {
     struct midge_session *s = sub->session;
     struct midge_filter f;
-    if (midge_filter_parse(filter, false, UINT16_MAX, &f) != MIDGE_RC_SUCCESS ||
+    if (midge_filter_parse(filter, UINT16_MAX, &f) != MIDGE_RC_SUCCESS ||
         !midge_retain_next(&m->retain, &f, NULL)) {
         midge_replay_stop(m, s, filter); /* what an earlier one still had is no longer retained */
         return MIDGE_OK;

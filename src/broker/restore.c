@@ -38,7 +38,8 @@ static enum midge_err restore_meta(struct midge *m, struct midge_rd *key, struct
 {
     const uint32_t mark = BYTE_ORDER_MARK;
     uint8_t format = midge_rd_u8(value);
-    struct midge_slice theirs = midge_rd_bytes(value, sizeof mark);
+    struct midge_slice theirs;
+    midge_rd_bytes(value, sizeof mark, &theirs);
     m->origin_seed[0] = midge_rd_u32(value);
     m->origin_seed[1] = midge_rd_u32(value);
     if (whole(key, value) != MIDGE_OK || format != FORMAT)
@@ -51,7 +52,7 @@ static enum midge_err restore_meta(struct midge *m, struct midge_rd *key, struct
 static bool parts_valid(const struct midge_msg_parts *p)
 {
     struct midge_props props = { 0 };
-    return midge_utf8_valid(p->topic) && midge_topic_valid(p->topic, UINT16_MAX) && p->qos <= 2 &&
+    return midge_utf8_valid(p->topic) && midge_topic_name_ok(p->topic) && p->qos <= 2 &&
            midge_props_check(p->props, MIDGE_IN(PK_PUBLISH), &props) == MIDGE_RC_SUCCESS;
 }
 
@@ -66,9 +67,9 @@ static struct midge_msg *read_message(struct midge *m, struct midge_rd *value, e
     p.has_expiry = (flags & HAS_EXPIRY) != 0;
     p.age_base = midge_durable_age(m, read_u64(value));
     p.origin = midge_rd_u32(value);
-    p.topic = midge_rd_bytes(value, topic_len);
-    p.props = midge_rd_bytes(value, props_len);
-    p.payload = midge_rd_rest(value);
+    midge_rd_bytes(value, topic_len, &p.topic);
+    midge_rd_bytes(value, props_len, &p.props);
+    midge_rd_rest(value, &p.payload);
     *err = MIDGE_ERR_INVALID;
     if (!midge_rd_ok(value) || !parts_valid(&p))
         return NULL;
@@ -120,7 +121,8 @@ static enum midge_err restore_session(struct midge *m, struct midge_rd *key, str
     uint8_t version = midge_rd_u8(value);
     uint32_t expiry_s = midge_rd_u32(value);
     uint64_t gone_ms = read_u64(value);
-    struct midge_slice client_id = midge_rd_rest(value);
+    struct midge_slice client_id;
+    midge_rd_rest(value, &client_id);
     if (whole(key, value) != MIDGE_OK || !id || session_of(m, id) || version < MIDGE_V31 || version > MIDGE_V50 ||
         !client_id.len || client_id.len > UINT16_MAX || !midge_utf8_valid(client_id) ||
         midge_session_find(&m->sessions, client_id))
@@ -160,11 +162,12 @@ static enum midge_err restore_subscription(struct midge *m, struct midge_rd *key
 {
     struct midge_filter f;
     struct midge_session *s = session_of(m, midge_rd_u32(key));
-    struct midge_slice filter = midge_rd_rest(key);
+    struct midge_slice filter;
+    midge_rd_rest(key, &filter);
     uint8_t flags = midge_rd_u8(value);
     uint32_t id = midge_rd_u32(value);
     if (whole(key, value) != MIDGE_OK || !s || (flags & 3) > 2 || !midge_utf8_valid(filter) ||
-        midge_filter_parse(filter, MIDGE_SHARED != 0, UINT16_MAX, &f) != MIDGE_RC_SUCCESS ||
+        midge_filter_parse(filter, UINT16_MAX, &f) != MIDGE_RC_SUCCESS ||
         midge_subtree_find(&m->subs, s, &f))
         return MIDGE_ERR_INVALID;
     struct midge_sub *sub = midge_subtree_add(&m->subs, s, &f);
@@ -270,7 +273,8 @@ static enum midge_err restore_entry(struct midge *m, struct midge_rd *key, struc
     struct tracked *msg = message_of(m, read_u64(value));
     uint8_t flags = midge_rd_u8(value);
     uint16_t pid = midge_rd_u16(value);
-    struct midge_slice ids = midge_rd_rest(value);
+    struct midge_slice ids;
+    midge_rd_rest(value, &ids);
     uint8_t qos = flags & 3u;
     if (whole(key, value) != MIDGE_OK || !s || !msg || qos < 1 || qos > 2 || ids.len % sizeof(uint32_t) ||
         ids.len > UINT8_MAX * sizeof(uint32_t) || ((flags & SENT) != 0) != (pid != 0) ||
@@ -300,11 +304,10 @@ static enum midge_err restore_entry(struct midge *m, struct midge_rd *key, struc
 
 enum midge_err midge_restore(struct midge *m, struct midge_slice key, struct midge_slice value)
 {
+    /* In the order of enum kind. */
     static const restorer restorers[] = {
-        [META - META] = restore_meta,         [MESSAGE - META] = restore_message,
-        [SESSION - META] = restore_session,   [WILL - META] = restore_will,
-        [SUBSCRIPTION - META] = restore_subscription, [RECEIVED - META] = restore_received,
-        [RETAINED - META] = restore_retained, [ENTRY - META] = restore_entry,
+        restore_meta,         restore_message,  restore_session,  restore_will,
+        restore_subscription, restore_received, restore_retained, restore_entry,
     };
     struct midge_rd k, v;
     if (!MIDGE_DURABLE || !m->durable || !m->durable->restoring)

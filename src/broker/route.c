@@ -82,7 +82,7 @@ static bool for_sub(void *arg, struct midge_sub *sub)
     uint8_t qos = lower(sub->qos, r->msg->qos & 3); /* [MQTT-3.8.4-8] [MQTT311-3.8.4-6] */
     if (sub->no_local && s == r->from)
         return true; /* [MQTT-3.8.3-3] */
-    if (MIDGE_PERSIST && qos == 0 && !is_here(s))
+    if (MIDGE_PERSIST && qos == 0 && !is_here(s) && !r->m->limits->queue_qos0)
         return true; /* QoS 0 does not wait for who is away */
 
     struct midge_entry *e = pending(r, s, sub->id);
@@ -333,7 +333,7 @@ static struct midge_entry *pass_on(struct midge *m, const struct midge_entry *e)
         return NULL;
     copy->shared = true;
     copy->qos = lower(sub->qos, e->msg->qos & 3) & 3u;
-    copy->retain = e->retain;
+    copy->retain = sub->retain_as_published && e->msg->retain;
     if (!MIDGE_DURABLE || midge_durable_expect(m, copy))
         return copy;
     midge_entry_free(&m->mem, copy);

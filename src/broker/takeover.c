@@ -88,7 +88,8 @@ void midge_session_leave(struct midge *m, struct midge_session *s)
         midge_session_end(m, s, MIDGE_RC_SUCCESS);
         return;
     }
-    drop_qos0(m, s);
+    if (!m->limits->queue_qos0)
+        drop_qos0(m, s);
     midge_session_tidy(&m->sessions, s);
     s->rest->gone_at = m->age;
     midge_fifo_push(&m->sessions.away, &s->rest->away);

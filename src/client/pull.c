@@ -112,8 +112,9 @@ static bool begin_ack(struct midge_client *c)
     if (last && due.reason != MIDGE_RC_PACKET_ID_NOT_FOUND && c->unacked > 0)
         c->unacked--;
     struct midge_wr w = small_writer(c);
-    midge_encode_ack(&w, (enum midge_packet)due.type, c->version,
-                     &(struct midge_ack){ .pid = due.pid, .reason = due.reason });
+    midge_encode_ack(&w, c->version,
+                     &(struct midge_ack_out){
+                         .type = (enum midge_packet)due.type, .pid = due.pid, .reason = due.reason });
     return begin_small(c, &w);
 }
 
@@ -135,7 +136,7 @@ static bool begin_release(struct midge_client *c)
     midge_fifo_remove(&c->release, &o->link);
     midge_fifo_push(&c->flying, &o->link);
     struct midge_wr w = small_writer(c);
-    midge_encode_ack(&w, PK_PUBREL, c->version, &(struct midge_ack){ .pid = o->pid });
+    midge_encode_ack(&w, c->version, &(struct midge_ack_out){ .type = PK_PUBREL, .pid = o->pid });
     return begin_small(c, &w);
 }
 

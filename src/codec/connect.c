@@ -26,7 +26,8 @@ static bool is_name(struct midge_slice name, const char *wanted)
 
 static enum midge_reason read_version(struct midge_rd *r, struct midge_connect *out)
 {
-    struct midge_slice name = midge_rd_binary(r);
+    struct midge_slice name;
+    midge_rd_binary(r, &name);
     uint8_t level = midge_rd_u8(r);
     if (!midge_rd_ok(r))
         return MIDGE_RC_MALFORMED;
@@ -77,8 +78,8 @@ static enum midge_reason read_will(struct midge_rd *r, struct midge_connect *out
     out->will_qos = (uint8_t)((flags & FLAG_WILL_QOS) >> WILL_QOS_SHIFT);
 
     enum midge_reason rc = midge_props_read(r, out->version, MIDGE_IN_WILL, &out->will_props);
-    out->will_topic = midge_rd_string(r);   /* [MQTT-3.1.3-11] [MQTT311-3.1.3-10] */
-    out->will_payload = midge_rd_binary(r); /* [MQTT-3.1.2-9] [MQTT311-3.1.2-9] */
+    midge_rd_string(r, &out->will_topic);   /* [MQTT-3.1.3-11] [MQTT311-3.1.3-10] */
+    midge_rd_binary(r, &out->will_payload); /* [MQTT-3.1.2-9] [MQTT311-3.1.2-9] */
     if (!midge_rd_ok(r))
         return MIDGE_RC_MALFORMED;
     /* [MQTT-4.7.0-1] [MQTT-3.3.2-14] [MQTT311-4.7.1-1] [MQTT311-4.7.3-1] */
@@ -99,10 +100,10 @@ static void read_login(struct midge_rd *r, struct midge_connect *out, unsigned f
 {
     out->has_username = is_there(r, flags & FLAG_USERNAME, out->version);
     if (out->has_username)
-        out->username = midge_rd_string(r);
+        midge_rd_string(r, &out->username);
     out->has_password = is_there(r, flags & FLAG_PASSWORD, out->version);
     if (out->has_password)
-        out->password = midge_rd_binary(r);
+        midge_rd_binary(r, &out->password);
 }
 
 enum midge_reason midge_decode_connect(struct midge_slice body, struct midge_connect *out)
@@ -117,13 +118,13 @@ enum midge_reason midge_decode_connect(struct midge_slice body, struct midge_con
     uint8_t flags = midge_rd_u8(&r);
     out->clean_start = (flags & FLAG_CLEAN_START) != 0;
     out->keepalive_s = midge_rd_u16(&r);
-    if (!midge_rd_ok(&r) || !flags_lawful(flags, out->version))
+    if (!flags_lawful(flags, out->version))
         return MIDGE_RC_MALFORMED;
 
     rc = read_props(&r, out);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
-    out->client_id = midge_rd_string(&r); /* [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT-3.1.3-4] */
+    midge_rd_string(&r, &out->client_id); /* [MQTT-3.1.3-1] [MQTT-3.1.3-3] [MQTT-3.1.3-4] */
     rc = read_will(&r, out, flags);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
@@ -208,40 +209,17 @@ enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,
 
 /* ---- CONNACK out -------------------------------------------------------------------------------------- */
 
-static void connack_props(struct midge_wr *w, const void *from)
-{
-    const struct midge_connack *p = from;
-    if (p->has_session_expiry)
-        midge_prop_number(w, PROP_SESSION_EXPIRY, p->session_expiry_s);
-    midge_prop_unusual(w, PROP_RECEIVE_MAXIMUM, p->receive_maximum);
-    midge_prop_unusual(w, PROP_MAXIMUM_QOS, p->maximum_qos);
-    midge_prop_unusual(w, PROP_RETAIN_AVAILABLE, !p->no_retain);
-    midge_prop_unusual(w, PROP_MAXIMUM_PACKET_SIZE, p->maximum_packet_size);
-    midge_prop_unusual(w, PROP_TOPIC_ALIAS_MAXIMUM, p->topic_alias_maximum);
-    midge_prop_unusual(w, PROP_WILDCARD_AVAILABLE, !p->no_wildcards);
-    midge_prop_unusual(w, PROP_SUBSCRIPTION_ID_AVAILABLE, !p->no_subscription_ids);
-    midge_prop_unusual(w, PROP_SHARED_AVAILABLE, !p->no_shared);
-    if (p->has_server_keep_alive)
-        midge_prop_number(w, PROP_SERVER_KEEP_ALIVE, p->server_keep_alive_s);
-    midge_prop_string(w, PROP_ASSIGNED_ID, p->assigned_id);
-    midge_prop_string(w, PROP_REASON_STRING, p->reason_string);
-    midge_prop_string(w, PROP_AUTH_METHOD, p->auth_method);
-    midge_prop_string(w, PROP_AUTH_DATA, p->auth_data);
-    midge_prop_string(w, PROP_SERVER_REFERENCE, p->server_reference);
-    midge_prop_string(w, PROP_RESPONSE_INFO, p->response_info);
-}
-
 static void connack_body(struct midge_wr *w, const void *from)
 {
-    const struct midge_connack *p = from;
+    const struct midge_connack_out *p = from;
     bool v5 = MIDGE_V5 && p->version == MIDGE_V50;
     midge_wr_u8(w, p->session_present && p->version != MIDGE_V31); /* [MQTT-3.2.2-1] [V31-connack] */
     midge_wr_u8(w, v5 ? p->reason : midge_reason_connack_v3(p->reason));
     if (MIDGE_V5 && v5)
-        midge_write_sized(w, connack_props, p);
+        midge_write_sized(w, p->props, p);
 }
 
-void midge_encode_connack(struct midge_wr *w, const struct midge_connack *p)
+void midge_encode_connack(struct midge_wr *w, const struct midge_connack_out *p)
 {
     midge_wr_u8(w, PK_CONNACK << 4);
     midge_write_sized(w, connack_body, p);

@@ -35,11 +35,21 @@ struct midge_connect {
  * MIDGE_RC_MALFORMED. 3.1: user name or password flags with the fields missing at the end are taken as absent. */
 MIDGE_MUST_USE enum midge_reason midge_decode_connect(struct midge_slice body, struct midge_connect *out);
 
-struct midge_connack {
+/* What the broker answers. */
+struct midge_connack_out {
     uint8_t version;
     bool session_present;
     uint8_t reason;              /* 5.0 code; encoded down for 3.x by midge_reason_connack_v3 */
-    /* 5.0 only; a field that has the protocol's default value is not written */
+    midge_write_fn props;        /* 5.0: writes the property section from this struct and what follows it */
+};
+void midge_encode_connack(struct midge_wr *w, const struct midge_connack_out *p);
+
+/* What the client reads. */
+struct midge_connack {
+    uint8_t version;
+    bool session_present;
+    uint8_t reason;
+    /* 5.0 only; a field that is absent has the protocol's default value */
     bool has_session_expiry, has_server_keep_alive;
     uint32_t session_expiry_s;
     uint16_t server_keep_alive_s;
@@ -51,7 +61,6 @@ struct midge_connack {
     struct midge_slice assigned_id, reason_string, auth_method, auth_data, server_reference, response_info;
     /* data NULL: none, of each */
 };
-void midge_encode_connack(struct midge_wr *w, const struct midge_connack *p);
 MIDGE_MUST_USE enum midge_reason midge_decode_connack(struct midge_slice body, uint8_t version,
                                                       struct midge_connack *out, struct midge_props *props);
 /* Of props and will_props the section is written. */
@@ -102,13 +111,22 @@ struct midge_ack {
 };
 MIDGE_MUST_USE enum midge_reason midge_decode_ack(enum midge_packet type, struct midge_slice body, uint8_t version,
                                                   struct midge_ack *out);
+
+struct midge_ack_out {
+    enum midge_packet type;      /* these four, SUBACK and UNSUBACK */
+    uint8_t reason;              /* of these four */
+    uint16_t pid;
+    uint32_t codes;              /* of SUBACK and UNSUBACK: so many bytes at the end, written as 0 */
+    struct midge_slice reason_string; /* len 0 = none */
+};
 /* 3.x: reason and text are not written. 5.0: shortest form (no reason byte for 0x00 without text). */
-void midge_encode_ack(struct midge_wr *w, enum midge_packet type, uint8_t version, const struct midge_ack *p);
+void midge_encode_ack(struct midge_wr *w, uint8_t version, const struct midge_ack_out *p);
 
 /* ---- SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK: subscribe.c --------------------------------------------- */
 
 struct midge_subscribe {
     uint16_t pid;
+    bool has_options;            /* SUBSCRIBE */
     uint32_t filters;            /* how many; >= 1 */
     struct midge_rd list;        /* midge_next_filter */
     struct midge_props props;
@@ -117,13 +135,7 @@ struct midge_subscribe {
  * packet takes effect. */
 MIDGE_MUST_USE enum midge_reason midge_decode_subscribe(enum midge_packet type, struct midge_slice body,
                                                         uint8_t version, struct midge_subscribe *out);
-bool midge_next_filter(struct midge_subscribe *s, enum midge_packet type, uint8_t version,
-                       struct midge_filter_request *out);
-
-/* Head of SUBACK or UNSUBACK up to the codes: the caller writes `count` code bytes next (UNSUBACK on 3.x: count 0).
- * 3.x codes: midge_reason_suback_v3. */
-void midge_encode_suback_head(struct midge_wr *w, enum midge_packet type, uint8_t version, uint16_t pid,
-                              uint32_t count, struct midge_slice reason_string);
+bool midge_next_filter(struct midge_subscribe *s, struct midge_filter_request *out);
 
 /* Client's side. */
 void midge_encode_subscribe(struct midge_wr *w, enum midge_packet type, uint8_t version, uint16_t pid,

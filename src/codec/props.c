@@ -79,12 +79,12 @@ static const struct rule *read_property(struct midge_rd *r, struct midge_propert
         out->number = midge_rd_varint(r);
         break;
     case PAIR:
-        out->name = midge_rd_binary(r);
-        out->value = midge_rd_binary(r);
+        midge_rd_binary(r, &out->name);
+        midge_rd_binary(r, &out->value);
         break;
     case BINARY:
     case STRING:
-        out->value = midge_rd_binary(r);
+        midge_rd_binary(r, &out->value);
         break;
     default:
         break; /* no such property: allowed nowhere */
@@ -147,13 +147,13 @@ enum midge_reason midge_props_check(struct midge_slice section, unsigned where, 
 enum midge_reason midge_props_read(struct midge_rd *r, uint8_t version, unsigned where, struct midge_props *out)
 {
     *out = (struct midge_props){ 0 };
-    if (!MIDGE_V5 || version != MIDGE_V50)
-        return MIDGE_RC_SUCCESS;
-    uint32_t len = midge_rd_varint(r);
-    out->section = midge_rd_bytes(r, len);
+    if (MIDGE_V5 && version == MIDGE_V50) {
+        uint32_t len = midge_rd_varint(r);
+        midge_rd_bytes(r, len, &out->section);
+    }
     if (!midge_rd_ok(r))
         return MIDGE_RC_MALFORMED; /* no length [MQTT-2.2.2-1], or one beyond the packet [U5-2.2.2-len] */
-    return midge_props_check(out->section, where, out);
+    return MIDGE_V5 ? midge_props_check(out->section, where, out) : MIDGE_RC_SUCCESS;
 }
 
 bool midge_props_next(struct midge_slice section, uint32_t *at, struct midge_property *out)

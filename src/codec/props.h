@@ -40,9 +40,10 @@ uint32_t midge_props_number(const struct midge_props *p, enum midge_prop_id id);
 /* The value of a string or binary property, into the packet; data NULL = absent. */
 struct midge_slice midge_props_text(const struct midge_props *p, enum midge_prop_id id);
 
-/* Reads length and section; below 5.0 there is neither, and nothing is read.
+/* Reads length and section; below 5.0 there is neither, and nothing is read. The reader may have failed before.
  * where: MIDGE_IN(packet type) or MIDGE_IN_WILL.
- * MIDGE_RC_MALFORMED: unknown or misplaced property, wrong type, bad string, section longer than the packet.
+ * MIDGE_RC_MALFORMED: the reader has failed, unknown or misplaced property, wrong type, bad string, section longer
+ * than the packet.
  * MIDGE_RC_PROTOCOL_ERROR: repeated property, value out of its range (0/1 flags, zero Receive Maximum, zero Maximum
  * Packet Size, zero Subscription Identifier), Authentication Data without Method.
  * MIDGE_RC_TOPIC_ALIAS_INVALID: Topic Alias 0 [MQTT-3.3.2-8]. */

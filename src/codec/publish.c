@@ -42,12 +42,10 @@ enum midge_reason midge_decode_publish(uint8_t first, struct midge_slice body, u
 
     struct midge_rd r;
     midge_rd_init(&r, body);
-    out->topic = midge_rd_string(&r);               /* [MQTT-3.3.2-1] [MQTT311-3.3.2-1] */
+    midge_rd_string(&r, &out->topic);               /* [MQTT-3.3.2-1] [MQTT311-3.3.2-1] */
     out->pid = out->qos > 0 ? midge_rd_u16(&r) : 0; /* [MQTT-2.2.1-2] [MQTT311-2.3.1-5] */
     enum midge_reason rc = midge_props_read(&r, version, MIDGE_IN(PK_PUBLISH), &out->props);
-    out->payload = midge_rd_rest(&r);
-    if (!midge_rd_ok(&r))
-        return MIDGE_RC_MALFORMED;
+    midge_rd_rest(&r, &out->payload);
     return rc != MIDGE_RC_SUCCESS ? rc : check(out);
 }
 

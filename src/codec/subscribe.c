@@ -1,4 +1,4 @@
-/* subscribe.c - SUBSCRIBE, UNSUBSCRIBE and their answers. */
+/* subscribe.c - SUBSCRIBE, UNSUBSCRIBE, and their answers as a client reads them. */
 #include "codec/packet.h"
 
 #include "base/slice.h"
@@ -35,14 +35,21 @@ static enum midge_reason check_options(unsigned options, uint8_t version, struct
     return MIDGE_RC_SUCCESS;
 }
 
+/* A filter and its options; UNSUBSCRIBE has none. */
+static unsigned read_filter(struct midge_rd *r, bool has_options, struct midge_slice *filter)
+{
+    midge_rd_string(r, filter);
+    return has_options ? midge_rd_u8(r) : 0;
+}
+
 /* Walks the list once; what it finds is then true for every midge_next_filter.
  * [MQTT-3.8.3-1] [MQTT-3.10.3-1] [MQTT311-3.8.3-1] [MQTT311-3.10.3-1] */
-static enum midge_reason check_list(enum midge_packet type, uint8_t version, struct midge_subscribe *out)
+static enum midge_reason check_list(uint8_t version, struct midge_subscribe *out)
 {
     struct midge_rd r = out->list;
     while (midge_rd_left(&r) > 0) {
-        struct midge_slice filter = midge_rd_string(&r);
-        uint8_t options = type == PK_SUBSCRIBE ? midge_rd_u8(&r) : 0;
+        struct midge_slice filter;
+        unsigned options = read_filter(&r, out->has_options, &filter);
         if (!midge_rd_ok(&r))
             return MIDGE_RC_MALFORMED;
         enum midge_reason rc = check_options(options, version, filter);
@@ -59,49 +66,29 @@ static enum midge_reason check_list(enum midge_packet type, uint8_t version, str
 enum midge_reason midge_decode_subscribe(enum midge_packet type, struct midge_slice body, uint8_t version,
                                          struct midge_subscribe *out)
 {
-    struct midge_rd r;
-    midge_rd_init(&r, body);
-    *out = (struct midge_subscribe){ .pid = midge_rd_u16(&r) };
-    enum midge_reason rc = midge_props_read(&r, version, MIDGE_IN(type), &out->props);
-    if (!midge_rd_ok(&r))
-        return MIDGE_RC_MALFORMED;
+    struct midge_rd *r = &out->list;
+    midge_rd_init(r, body);
+    out->filters = 0;
+    out->has_options = type == PK_SUBSCRIBE;
+    out->pid = midge_rd_u16(r);
+    enum midge_reason rc = midge_props_read(r, version, MIDGE_IN(type), &out->props);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
     if (out->pid == 0)
         return MIDGE_RC_PROTOCOL_ERROR; /* [MQTT-2.2.1-3] [MQTT311-2.3.1-1] */
-    out->list = r;
-    return check_list(type, version, out);
+    return check_list(version, out);
 }
 
-bool midge_next_filter(struct midge_subscribe *s, enum midge_packet type, uint8_t version,
-                       struct midge_filter_request *out)
+bool midge_next_filter(struct midge_subscribe *s, struct midge_filter_request *out)
 {
     if (midge_rd_left(&s->list) == 0)
         return false;
-    *out = (struct midge_filter_request){ .filter = midge_rd_string(&s->list) };
-    if (type == PK_SUBSCRIBE) {
-        unsigned options = midge_rd_u8(&s->list); /* on 3.x all but the QoS are 0: the list was checked */
-        out->qos = options & OPT_QOS;
-        out->no_local = (options & OPT_NO_LOCAL) != 0;
-        out->retain_as_published = (options & OPT_RETAIN_AS_PUBLISHED) != 0;
-        out->retain_handling = (uint8_t)((options & OPT_RETAIN_HANDLING) >> RETAIN_HANDLING_SHIFT);
-    }
-    (void)version;
+    unsigned options = read_filter(&s->list, s->has_options, &out->filter);
+    out->qos = options & OPT_QOS; /* on 3.x all else is 0: the list was checked */
+    out->no_local = (options & OPT_NO_LOCAL) != 0;
+    out->retain_as_published = (options & OPT_RETAIN_AS_PUBLISHED) != 0;
+    out->retain_handling = (uint8_t)((options & OPT_RETAIN_HANDLING) >> RETAIN_HANDLING_SHIFT);
     return true;
-}
-
-void midge_encode_suback_head(struct midge_wr *w, enum midge_packet type, uint8_t version, uint16_t pid,
-                              uint32_t count, struct midge_slice reason_string)
-{
-    bool v5 = MIDGE_V5 && version == MIDGE_V50;
-    uint32_t text = v5 && reason_string.len > 0 ? 3 + reason_string.len : 0;
-    midge_wr_u8(w, (uint8_t)(type << 4));
-    midge_wr_varint(w, 2 + (v5 ? midge_varint_size(text) + text : 0) + count);
-    midge_wr_u16(w, pid); /* [MQTT-2.2.1-6] [MQTT311-2.3.1-7] */
-    if (v5)
-        midge_wr_varint(w, text);
-    if (text > 0)
-        midge_prop_string(w, PROP_REASON_STRING, reason_string);
 }
 
 /* ---- the client's side -------------------------------------------------------------------------------- */
@@ -180,9 +167,7 @@ enum midge_reason midge_decode_suback(enum midge_packet type, struct midge_slice
     midge_rd_init(&r, body);
     *out = (struct midge_suback){ .pid = midge_rd_u16(&r) };
     enum midge_reason rc = midge_props_read(&r, version, MIDGE_IN(type), &out->props);
-    out->codes = midge_rd_rest(&r);
-    if (!midge_rd_ok(&r))
-        return MIDGE_RC_MALFORMED;
+    midge_rd_rest(&r, &out->codes);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
     if (out->pid == 0 || !codes_lawful(type, version, out->codes))

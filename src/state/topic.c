@@ -2,6 +2,7 @@
 #include "state/topic.h"
 
 #include "base/slice.h"
+#include "midge/midge_config.h"
 
 bool midge_levels_next(struct midge_levels *l, struct midge_slice *level)
 {
@@ -15,24 +16,17 @@ bool midge_levels_next(struct midge_levels *l, struct midge_slice *level)
     return true;
 }
 
-static uint32_t count(struct midge_slice text, uint8_t byte)
+uint32_t midge_topic_levels(struct midge_slice name)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < text.len; i++)
-        n += text.data[i] == byte;
+    uint32_t n = 1;
+    for (uint32_t i = 0; i < name.len; i++)
+        n += name.data[i] == '/';
     return n;
 }
 
-uint32_t midge_topic_levels(struct midge_slice name)
+static bool has_wildcard(struct midge_slice s)
 {
-    return count(name, '/') + 1;
-}
-
-bool midge_topic_valid(struct midge_slice name, uint16_t max_levels)
-{
-    if (name.len == 0 || count(name, '+') > 0 || count(name, '#') > 0)
-        return false; /* [MQTT-4.7.3-1] [MQTT-3.3.2-2] [MQTT-4.7.1-1] */
-    return midge_topic_levels(name) <= max_levels;
+    return s.len > 0 && (memchr(s.data, '+', s.len) || memchr(s.data, '#', s.len));
 }
 
 /* Cuts "$share/<group>/" off; false when that is malformed. */
@@ -45,58 +39,45 @@ static bool cut_share(struct midge_slice *text, struct midge_slice *group)
     struct midge_levels l;
     midge_levels_init(&l, midge_slice_of(text->data + n, text->len - n));
     midge_levels_next(&l, group);
-    if (group->len == 0 || count(*group, '+') > 0 || count(*group, '#') > 0 || !l.at)
+    if (group->len == 0 || has_wildcard(*group) || !l.at)
         return false; /* [MQTT-4.8.2-1] [MQTT-4.8.2-2] */
     *text = midge_slice_of(l.at, (size_t)(l.end - l.at));
     return true;
 }
 
-/* Cuts "#", and the "/" before it, off. */
-static void cut_multi(struct midge_filter *f)
-{
-    struct midge_slice *path = &f->path;
-    f->multi = path->data[path->len - 1] == '#';
-    if (!f->multi)
-        return;
-    path->len--;
-    f->wildcard = true;
-    if (path->len > 0 && path->data[path->len - 1] == '/')
-        path->len--;
-}
-
-/* Looks at each level of the path: "+" stands alone, "#" not at all. */
-static bool check_levels(struct midge_filter *f)
+/* Counts the levels and cuts "#", and the "/" before it, off; false where a wildcard has company or "#" is not the
+ * last level [MQTT-4.7.1-1] [MQTT-4.7.1-2]. */
+static bool walk(struct midge_filter *f, uint32_t *levels)
 {
     struct midge_levels l;
     struct midge_slice level;
     midge_levels_init(&l, f->path);
     while (midge_levels_next(&l, &level)) {
-        uint32_t plus = count(level, '+');
-        if ((plus > 0 && level.len > 1) || count(level, '#') > 0)
-            return false; /* [MQTT-4.7.1-1] [MQTT-4.7.1-2] */
-        f->wildcard |= plus > 0;
+        f->multi = level.len == 1 && level.data[0] == '#';
+        if (has_wildcard(level)) {
+            if (level.len > 1 || (f->multi && l.at))
+                return false;
+            f->wildcard = true;
+        }
+        if (!f->multi)
+            ++*levels;
+        else
+            f->path.len -= *levels > 0 ? 2 : 1;
     }
     return true;
 }
 
-enum midge_reason midge_filter_parse(struct midge_slice text, bool shared, uint16_t max_levels,
-                                     struct midge_filter *out)
+enum midge_reason midge_filter_parse(struct midge_slice text, uint16_t max_levels, struct midge_filter *out)
 {
+    uint32_t levels = 0;
     *out = (struct midge_filter){ 0 };
-    if ((shared && !cut_share(&text, &out->group)) || text.len == 0) /* [MQTT-4.7.3-1] */
+    if ((MIDGE_SHARED && !cut_share(&text, &out->group)) || text.len == 0) /* [MQTT-4.7.3-1] */
         return MIDGE_RC_TOPIC_FILTER_INVALID;
     out->whole = out->path = text;
-    cut_multi(out);
-    bool only_multi = text.len == 1 && out->multi;
-    if (out->multi && !only_multi && text.data[text.len - 2] != '/')
-        return MIDGE_RC_TOPIC_FILTER_INVALID; /* [MQTT-4.7.1-1] */
-    if (!check_levels(out))
+    if (!walk(out, &levels))
         return MIDGE_RC_TOPIC_FILTER_INVALID;
-    uint32_t levels = only_multi ? 0 : count(out->path, '/') + 1;
-    if (levels > max_levels)
-        return MIDGE_RC_QUOTA_EXCEEDED;
     out->levels = (uint16_t)levels;
-    return MIDGE_RC_SUCCESS;
+    return levels > max_levels ? MIDGE_RC_QUOTA_EXCEEDED : MIDGE_RC_SUCCESS;
 }
 
 bool midge_filter_bars(const struct midge_filter *f, struct midge_slice name)

@@ -4,11 +4,7 @@
 
 #include "midge/midge_types.h"
 
-/* A topic name that may be published to: at least one character, no wildcard [MQTT-3.3.2-2] [MQTT-4.7.3-1], at most
- * max_levels levels. UTF-8 was checked when it was read. */
-bool midge_topic_valid(struct midge_slice name, uint16_t max_levels);
-
-/* Levels of a name that is known to be valid. */
+/* Levels of a name. */
 uint32_t midge_topic_levels(struct midge_slice name);
 
 /* A filter, taken apart once; everything after works on this form. Slices into the filter's text. */
@@ -22,9 +18,9 @@ struct midge_filter {
 };
 
 /* MIDGE_RC_TOPIC_FILTER_INVALID: empty, misplaced wildcard [MQTT-4.7.1-1] [MQTT-4.7.1-2], bad share
- * [MQTT-4.8.2-1] [MQTT-4.8.2-2]. MIDGE_RC_QUOTA_EXCEEDED: more than max_levels levels. With `shared` false,
- * "$share/..." is an ordinary filter. */
-MIDGE_MUST_USE enum midge_reason midge_filter_parse(struct midge_slice text, bool shared, uint16_t max_levels,
+ * [MQTT-4.8.2-1] [MQTT-4.8.2-2]. MIDGE_RC_QUOTA_EXCEEDED: more than max_levels levels. Without
+ * MIDGE_SHARED "$share/..." is an ordinary filter. */
+MIDGE_MUST_USE enum midge_reason midge_filter_parse(struct midge_slice text, uint16_t max_levels,
                                                     struct midge_filter *out);
 
 /* True when `name` begins with "$" and the filter with a wildcard. */

@@ -4,6 +4,7 @@ The environment variable MIDGE names the program; it is build/release/midge othe
 """
 import os
 import pathlib
+import pwd
 import re
 import shlex
 import signal
@@ -114,6 +115,31 @@ def start_broker():
     finally:
         for b in started:
             b.kill()
+
+
+@pytest.fixture
+def start_conf(start_broker, tmp_path):
+    """start_conf(TEXT, ARGS..., NAME=CONTENT...): a broker with a configuration of its own, whose path is .conf.
+
+    {tmp} in TEXT is a folder where the files NAME are. A 'listener 0 127.0.0.1' is where the tests find it."""
+
+    def start(text, *args, **files):
+        path = write_conf(tmp_path, text, **files)
+        b = start_broker("-c", str(path), *args)
+        b.conf = path
+        return b
+
+    return start
+
+
+def write_conf(folder, text, **files):
+    for file, content in files.items():
+        (folder / file).write_text(content, encoding="utf-8")
+    path = folder / "midge.conf"
+    # started as root, the broker would leave it, and could not read what pytest made
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    path.write_text(text.replace("{tmp}", str(folder)) + f"\nuser {user}\n", encoding="utf-8")
+    return path
 
 
 @pytest.fixture

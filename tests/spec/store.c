@@ -15,6 +15,9 @@ static struct record *written, *synced;
 static bool dead;
 unsigned store_syncs;
 unsigned store_fails_after = UINT_MAX;
+bool store_in_sync;
+const struct midge_store *store_behind;
+void (*store_restarts)(void);
 
 static struct record *join(struct midge_slice a, struct midge_slice b, struct midge_slice c, struct midge_slice d)
 {
@@ -82,7 +85,7 @@ static bool put(void *user, const struct midge_record *record)
     r->next = old ? old->next : *at;
     *at = r;
     free(old);
-    return true;
+    return !store_behind || store_behind->put(store_behind->user, record);
 }
 
 static bool del(void *user, const struct midge_record *record, bool all)
@@ -104,7 +107,7 @@ static bool del(void *user, const struct midge_record *record, bool all)
         free(r);
     }
     free(k);
-    return true;
+    return !store_behind || store_behind->del(store_behind->user, record, all);
 }
 
 static bool sync(void *user)
@@ -113,6 +116,10 @@ static bool sync(void *user)
     if (dead || !works())
         return dead;
     store_syncs++;
+    store_in_sync = store_behind != NULL;
+    if (store_behind && !store_behind->sync(store_behind->user))
+        return false;
+    store_in_sync = false;
     free_list(&synced);
     synced = copy_list(written);
     return true;
@@ -128,6 +135,7 @@ void store_clear(void)
     test_store.relaxed_ms = 0;
     store_syncs = 0;
     store_fails_after = UINT_MAX;
+    store_in_sync = false;
 }
 
 void store_kill(void)
@@ -140,6 +148,8 @@ void store_begin(void)
     dead = false;
     free_list(&written);
     written = copy_list(synced);
+    if (store_restarts)
+        store_restarts();
 }
 
 size_t store_count(char kind)
@@ -150,13 +160,23 @@ size_t store_count(char kind)
     return n;
 }
 
-bool store_each(bool (*each)(void *arg, struct midge_slice key, struct midge_slice value), void *arg)
+static bool visit(const struct record *list, store_visit each, void *arg)
 {
-    for (const struct record *r = written; r; r = r->next) {
+    for (const struct record *r = list; r; r = r->next) {
         struct midge_slice key = { r->bytes, (uint32_t)r->key_len };
         struct midge_slice value = { r->bytes + r->key_len, (uint32_t)r->value_len };
         if (!each(arg, key, value))
             return false;
     }
     return true;
+}
+
+bool store_each(store_visit each, void *arg)
+{
+    return visit(written, each, arg);
+}
+
+bool store_each_synced(store_visit each, void *arg)
+{
+    return visit(synced, each, arg);
 }

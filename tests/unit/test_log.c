@@ -33,7 +33,7 @@ static void a_line_has_its_time(void **state)
     long long time = 0;
     int end = 0;
     open_pipe(fds);
-    midge_log_init(&the_log, fds[1], MIDGE_LOG_NOTICE);
+    midge_log_init(&the_log, fds[1], MIDGE_LOG_UP_TO(MIDGE_LOG_NOTICE));
     midge_log_line(&the_log, MIDGE_LOG_NOTICE, "shown");
     midge_log_line(&the_log, MIDGE_LOG_DEBUG, "not shown");
     drain(fds[0], got, sizeof got);
@@ -55,7 +55,7 @@ static void lines_that_find_no_room_are_counted(void **state)
     static char got[1 << 21];
     int fds[2];
     open_pipe(fds);
-    midge_log_init(&the_log, fds[1], MIDGE_LOG_NOTICE);
+    midge_log_init(&the_log, fds[1], MIDGE_LOG_UP_TO(MIDGE_LOG_NOTICE));
     for (int i = 0; i < LINES; i++)
         midge_log_line(&the_log, MIDGE_LOG_NOTICE, "thirty bytes of text in a line");
     size_t n = drain(fds[0], got, sizeof got);
@@ -95,7 +95,7 @@ static void the_loop_writes_what_waits(void **state)
     open_pipe(fds);
     assert_int_equal(pipe(go), 0);
     struct midge_loop *loop = midge_loop_new(NULL);
-    midge_log_init(&the_log, fds[1], MIDGE_LOG_NOTICE);
+    midge_log_init(&the_log, fds[1], MIDGE_LOG_UP_TO(MIDGE_LOG_NOTICE));
     midge_log_attach(&the_log, loop);
     while (!the_log.len)
         midge_log_line(&the_log, MIDGE_LOG_NOTICE, "text");
@@ -121,9 +121,9 @@ static void show(struct midge_slice id, const char *expected)
     int fds[2];
     char got[2048];
     open_pipe(fds);
-    midge_log_init(&the_log, fds[1], MIDGE_LOG_DEBUG);
+    midge_log_init(&the_log, fds[1], MIDGE_LOG_UP_TO(MIDGE_LOG_DEBUG));
     const struct midge_event e = { .kind = MIDGE_EV_DISCONNECTED, .who = { .client_id = id } };
-    midge_log_event(&the_log, &e);
+    midge_log_event(midge_log_line, &the_log, the_log.kinds, &e);
     drain(fds[0], got, sizeof got);
     assert_string_equal(strchr(got, ' ') + 1, expected);
     midge_log_free(&the_log);
@@ -160,14 +160,14 @@ static void every_event_has_a_line_that_fits(void **state)
     const struct midge_slice all = { .data = worst, .len = sizeof worst };
     const struct midge_message message = { .topic = all };
     open_pipe(fds);
-    midge_log_init(&the_log, fds[1], MIDGE_LOG_DEBUG);
+    midge_log_init(&the_log, fds[1], MIDGE_LOG_UP_TO(MIDGE_LOG_DEBUG));
     for (int kind = MIDGE_EV_CONNECTED; kind <= MIDGE_EV_LOW_MEMORY; kind++) {
         const struct midge_event e = { .kind = (enum midge_event_kind)kind,
                                        .who = { .client_id = all, .username = all, .version = 5 },
                                        .reason = 2,
                                        .topic = all,
                                        .message = &message };
-        midge_log_event(&the_log, &e);
+        midge_log_event(midge_log_line, &the_log, the_log.kinds, &e);
         size_t n = drain(fds[0], got, sizeof got);
         assert_true(n > 20);
         assert_true(strchr(got, '\n') == got + n - 1); /* one line */
@@ -183,7 +183,7 @@ static void a_socket_as_log_is_not_waited_for_either(void **state)
     int fds[2];
     char got[64] = "";
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-    midge_log_init(&the_log, fds[1], MIDGE_LOG_NOTICE);
+    midge_log_init(&the_log, fds[1], MIDGE_LOG_UP_TO(MIDGE_LOG_NOTICE));
     while (!the_log.lost)
         midge_log_line(&the_log, MIDGE_LOG_NOTICE, "text");
     assert_int_equal(recv(fds[0], got, 18, MSG_WAITALL), 18);

@@ -77,7 +77,7 @@ static void drop(struct world *w, const char *topic)
 static struct midge_filter filter(const char *text)
 {
     struct midge_filter f;
-    assert_int_equal(midge_filter_parse(midge_slice_str(text), true, UINT16_MAX, &f), MIDGE_RC_SUCCESS);
+    assert_int_equal(midge_filter_parse(midge_slice_str(text), UINT16_MAX, &f), MIDGE_RC_SUCCESS);
     return f;
 }
 

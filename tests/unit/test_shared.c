@@ -39,7 +39,7 @@ static int close_world(void **state)
 static struct midge_group *join(struct world *w, int member, const char *text)
 {
     struct midge_filter f;
-    assert_int_equal(midge_filter_parse(midge_slice_str(text), true, 100, &f), MIDGE_RC_SUCCESS);
+    assert_int_equal(midge_filter_parse(midge_slice_str(text), 100, &f), MIDGE_RC_SUCCESS);
     w->subs[member] = midge_subtree_add(&w->tree, &w->sessions[member], &f);
     assert_non_null(w->subs[member]);
     assert_true(w->subs[member]->shared);

@@ -47,7 +47,7 @@ static int close_world(void **state)
 static struct midge_filter filter(const char *text)
 {
     struct midge_filter f;
-    assert_int_equal(midge_filter_parse(midge_slice_str(text), MIDGE_SHARED, UINT16_MAX, &f),
+    assert_int_equal(midge_filter_parse(midge_slice_str(text), UINT16_MAX, &f),
                      MIDGE_RC_SUCCESS);
     return f;
 }

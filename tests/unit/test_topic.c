@@ -9,7 +9,7 @@
 
 static enum midge_reason parse(const char *text, struct midge_filter *f)
 {
-    return midge_filter_parse(midge_slice_str(text), true, LEVELS_MAX, f);
+    return midge_filter_parse(midge_slice_str(text), LEVELS_MAX, f);
 }
 
 /* Of a store that has this topic alone, the filter finds it or nothing. */
@@ -34,27 +34,6 @@ static bool matches(const char *filter, const char *name)
     struct midge_filter f;
     assert_int_equal(parse(filter, &f), MIDGE_RC_SUCCESS);
     return finds(&f, name);
-}
-
-/* [MQTT-4.7.3-1] [MQTT-3.3.2-2] */
-static void a_topic_name_is_not_empty_and_has_no_wildcard(void **state)
-{
-    (void)state;
-    static const char *const good[] = { "a", "/", "a/b", "//", "$SYS/x", "a b", " " };
-    static const char *const bad[] = { "", "+", "#", "a/+", "a/#", "a+", "#a", "a/b#c/d" };
-    for (size_t i = 0; i < COUNT(good); i++)
-        assert_true(midge_topic_valid(midge_slice_str(good[i]), LEVELS_MAX));
-    for (size_t i = 0; i < COUNT(bad); i++)
-        assert_false(midge_topic_valid(midge_slice_str(bad[i]), LEVELS_MAX));
-}
-
-static void a_topic_name_has_at_most_so_many_levels(void **state)
-{
-    (void)state;
-    assert_true(midge_topic_valid(midge_slice_str("a/b/c"), 3));
-    assert_false(midge_topic_valid(midge_slice_str("a/b/c/d"), 3));
-    assert_false(midge_topic_valid(midge_slice_str("///"), 3));
-    assert_false(midge_topic_valid(midge_slice_str("a"), 0));
 }
 
 /* [MQTT-4.7.1-1] [MQTT-4.7.1-2] */
@@ -119,16 +98,6 @@ static void a_share_needs_a_plain_name_and_a_filter(void **state)
         assert_int_equal(parse(bad[i], &f), MIDGE_RC_TOPIC_FILTER_INVALID);
 }
 
-static void without_shares_dollar_share_is_a_level(void **state)
-{
-    (void)state;
-    struct midge_filter f;
-    assert_int_equal(midge_filter_parse(midge_slice_str("$share/g/a"), false, LEVELS_MAX, &f),
-                     MIDGE_RC_SUCCESS);
-    assert_null(f.group.data);
-    assert_int_equal(f.levels, 3);
-}
-
 static void too_many_levels_are_refused(void **state)
 {
     (void)state;
@@ -139,9 +108,9 @@ static void too_many_levels_are_refused(void **state)
     assert_int_equal(parse("$share/g/1/2/3/4/5/6/7/8", &f), MIDGE_RC_SUCCESS);
     static char slashes[65535];
     memset(slashes, '/', sizeof slashes);
-    assert_int_equal(midge_filter_parse(midge_slice_of(slashes, sizeof slashes), true, UINT16_MAX, &f),
+    assert_int_equal(midge_filter_parse(midge_slice_of(slashes, sizeof slashes), UINT16_MAX, &f),
                      MIDGE_RC_QUOTA_EXCEEDED);
-    assert_int_equal(midge_filter_parse(midge_slice_of(slashes, sizeof slashes - 1), true, UINT16_MAX, &f),
+    assert_int_equal(midge_filter_parse(midge_slice_of(slashes, sizeof slashes - 1), UINT16_MAX, &f),
                      MIDGE_RC_SUCCESS);
     assert_int_equal(f.levels, 65535);
 }
@@ -241,12 +210,9 @@ static void random_filters_and_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_topic_name_is_not_empty_and_has_no_wildcard),
-        cmocka_unit_test(a_topic_name_has_at_most_so_many_levels),
         cmocka_unit_test(wildcards_stand_alone_in_their_level_and_hash_last),
         cmocka_unit_test(a_filter_is_taken_apart),
         cmocka_unit_test(a_share_needs_a_plain_name_and_a_filter),
-        cmocka_unit_test(without_shares_dollar_share_is_a_level),
         cmocka_unit_test(too_many_levels_are_refused),
         cmocka_unit_test(the_examples_of_the_standard),
         cmocka_unit_test(levels_are_walked),
