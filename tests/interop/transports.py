@@ -23,6 +23,7 @@ LISTENERS = {
     "psk": "psk_hint midge\n",
     "named-psk": "psk_hint midge\nuse_identity_as_username true\nuse_username_as_clientid true\n",
     "ws": "protocol websockets\n",
+    "ws-elsewhere": "protocol websockets\nwebsockets_origin https://elsewhere.example\n",
     "wss": "protocol websockets\ncertfile {c}/server.pem\nkeyfile {c}/server.key\n",
     "any": "protocol any\ncertfile {c}/server.pem\nkeyfile {c}/server.key\n",
 }
