@@ -8,18 +8,21 @@ list(TRANSFORM core PREPEND "${root}/")
 
 idf_component_register(
     SRCS ${core}
-         "${port}/listen.c" "${port}/loop.c" "${port}/memory.c" "${port}/mosq_broker.c" "${port}/postbox.c"
-         "${port}/report.c" "${port}/sock.c" "${port}/tls.c" "${port}/tls_mbedtls.c" "${port}/wake.c"
+         "${root}/plug/topics.c"
+         "${port}/accounts.c" "${port}/listen.c" "${port}/loop.c" "${port}/memory.c" "${port}/mosq_broker.c"
+         "${port}/nvs_store.c" "${port}/password.c" "${port}/postbox.c" "${port}/report.c" "${port}/sock.c"
+         "${port}/tls.c" "${port}/tls_mbedtls.c" "${port}/wake.c"
     INCLUDE_DIRS "${root}/include" "${root}/ports/compat/include" "${port}/include"
-    PRIV_INCLUDE_DIRS "${root}/src"
+    PRIV_INCLUDE_DIRS "${root}" "${root}/src"
     REQUIRES esp-tls
-    PRIV_REQUIRES esp_event esp_hw_support heap log lwip mbedtls vfs
+    PRIV_REQUIRES esp_event esp_hw_support heap log lwip mbedtls nvs_flash vfs
 )
 
 # The core never sees sdkconfig.h: what Kconfig has of its switches becomes a header of its own.
 if(NOT CMAKE_BUILD_EARLY_EXPANSION)
     set(switches "/* Written from Kconfig. */\n")
-    foreach(switch V5 RETAIN WILL PERSIST SHARED ALIAS_OUT AUTH REASON_STRINGS LOCAL BOOKS)
+    foreach(switch V5 RETAIN WILL PERSIST SHARED ALIAS_OUT AUTH REASON_STRINGS LOCAL BOOKS STATS LOGIN_LATER PAUSE
+                   DURABLE)
         if(CONFIG_MIDGE_${switch})
             string(APPEND switches "#define MIDGE_${switch} 1\n")
         else()

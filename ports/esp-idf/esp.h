@@ -4,6 +4,7 @@
 
 #include "esp_config.h"
 #include "midge_esp.h"
+#include "nvs_store.h"
 
 #include "esp_log.h"
 
@@ -113,6 +114,7 @@ struct midge_esp {
     atomic_bool stop;
     bool stopping;           /* what is left is sent, then everything is closed */
     int wake_fd;
+    struct midge_nvs *nvs;   /* NULL: nothing outlives the broker */
     struct midge_hooks hooks;
     struct midge_esp_config config;
     struct midge_esp_stats stats;

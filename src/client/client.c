@@ -70,11 +70,6 @@ bool midge_client_slice_set(struct midge_client *c, struct midge_slice *to, stru
     return true;
 }
 
-static void *grow(struct midge_client *c, void *p, size_t old, size_t n, enum midge_tag tag)
-{
-    return p ? midge_mem_resize(&c->mem, p, old, n, tag) : midge_mem_alloc(&c->mem, n, tag);
-}
-
 void midge_aliases_free(struct midge_client *c, struct alias **aliases, uint16_t count)
 {
     if (!*aliases)
@@ -241,7 +236,8 @@ static bool has_qos2_room(struct midge_client *c)
     if (c->qos2_count >= qos2_limit(c))
         return false;
     uint32_t room = c->qos2_room ? 2 * c->qos2_room : 8;
-    uint16_t *ids = grow(c, c->qos2_ids, c->qos2_room * sizeof *ids, room * sizeof *ids, MIDGE_TAG_SESSION);
+    uint16_t *ids = midge_mem_resize(&c->mem, c->qos2_ids, c->qos2_room * sizeof *ids, room * sizeof *ids,
+                                     MIDGE_TAG_SESSION);
     if (!ids)
         return false;
     c->qos2_ids = ids;
@@ -428,7 +424,7 @@ static bool frame_grow(struct midge_client *c, uint32_t need)
         room *= 2;
     if (room > c->head.remaining)
         room = c->head.remaining;
-    uint8_t *frame = grow(c, c->frame, c->frame_room, room, MIDGE_TAG_FRAME);
+    uint8_t *frame = midge_mem_resize(&c->mem, c->frame, c->frame_room, room, MIDGE_TAG_FRAME);
     if (!frame)
         return false;
     c->frame = frame;

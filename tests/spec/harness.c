@@ -12,7 +12,9 @@ midge_ms now;
 struct run_mode run_mode;
 const struct test *tests;
 
-static struct peer *peers, **peers_tail;
+struct peer *peers;
+bool broker_is_shut;
+static struct peer **peers_tail;
 static unsigned peer_count;
 static size_t input_bytes;
 static unsigned checks_to_skip;
@@ -218,9 +220,11 @@ void start(void)
         fail_at(HERE, "midge_new: no memory");
     if (!config.store)
         return;
+    broker_is_shut = true;
     if (!store_each(restore_one, NULL))
         fail_at(HERE, "midge_restore refuses a record");
     midge_restored(broker, now);
+    broker_is_shut = false;
     settle();
 }
 
@@ -240,6 +244,13 @@ static uint64_t wall_ms(void *user)
 {
     (void)user;
     return 1700000000000u + now;
+}
+
+void shut_down(void)
+{
+    broker_is_shut = true;
+    midge_shutdown(broker, now);
+    settle();
 }
 
 static void tick(void)
@@ -450,6 +461,7 @@ static void begin(void)
     input_bytes = waiting_bytes = 0;
     checks_to_skip = 0;
     inside = false;
+    broker_is_shut = false;
 }
 
 static void check_ends(void)
@@ -473,12 +485,17 @@ static void end(const struct test *t)
         drop(p);
     checks_to_skip = 0;
     check_broker();
-    midge_shutdown(broker, now);
-    settle();
+    shut_down();
     midge_free(broker);
     broker = NULL;
     if (memory_used())
         broken("%zu bytes were not given back by midge_free", memory_used());
+}
+
+static void serve_and_end(const struct test *t)
+{
+    serve_after_refusal(t);
+    end(t);
 }
 
 static void run(const struct test *t)
@@ -495,7 +512,7 @@ bool run_test(const struct test *t)
     if (outcome == FAILED && run_mode.refuse && inside)
         outcome = PASSED; /* ended in a hook, so the broker cannot be used any more */
     else if (outcome == PASSED || (outcome == FAILED && run_mode.refuse))
-        outcome = outcome_of(end, t);
+        outcome = outcome_of(run_mode.refuse ? serve_and_end : end, t);
     if (outcome != PASSED)
         fprintf(stderr, "    in %s (%s)\n", t->name, t->file);
     drop_bite(); /* a hook may have ended the test */

@@ -82,6 +82,7 @@ void start(void);          /* midge_new; the first dial() does it too */
  * `away` ms later on, by the wall clock too. */
 void crash(midge_ms away);
 void advance(midge_ms ms); /* through every deadline on the way, in order */
+void shut_down(void);      /* midge_shutdown */
 void settle(void);         /* after calls of midge.h from the test: output is pulled, closes are done */
 size_t memory_used(void);  /* bytes that the allocator has given out */
 struct midge_stats stats(void);

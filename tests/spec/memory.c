@@ -94,10 +94,20 @@ static void *new_block(size_t n)
     return b->bytes;
 }
 
+bool memory_refused(void)
+{
+    asked++;
+    const bool refused =
+        run_mode.refuse && (asked == run_mode.refuse || (run_mode.refuse_rest && asked > run_mode.refuse));
+    if (run_mode.on_request)
+        run_mode.on_request(refused);
+    return refused;
+}
+
 static void *take(void *user, size_t n)
 {
     (void)user;
-    return ++asked == run_mode.refuse ? NULL : new_block(n);
+    return memory_refused() ? NULL : new_block(n);
 }
 
 static void give(void *user, void *p, size_t n)

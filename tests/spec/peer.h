@@ -37,8 +37,16 @@ _Noreturn void broken_packet(const char *rule, const void *bytes, size_t n);
 enum outcome { PASSED, FAILED, BROKEN };
 enum outcome outcome_of(void (*body)(const struct test *t), const struct test *t);
 
+/* harness.c */
+extern struct peer *peers;      /* in the order of their dials */
+extern bool broker_is_shut;     /* midge_shutdown was called, or its records are not back: it serves nobody */
+
+/* refuse.c */
+void serve_after_refusal(const struct test *t);
+
 /* memory.c */
 extern const struct midge_memory counted_memory;
+bool memory_refused(void); /* one more request: does it get nothing? */
 void count_memory_anew(void);
 void forget_memory(void); /* what keep() gave, and what the broker has not given back */
 

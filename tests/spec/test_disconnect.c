@@ -233,8 +233,7 @@ SPEC("U5-3.14-server-codes")
 TEST(a_shutdown_is_told_to_everybody_and_nobody_new_is_let_in)
 {
     struct peer *v5 = connect5("a"), *v311 = connect311("b"), *stranger = dial();
-    midge_shutdown(broker, now);
-    settle();
+    shut_down();
     expect_disconnect(v5, 0x8B);
     expect_closed(v311);
     expect_closed(stranger);

@@ -761,8 +761,7 @@ TEST(a_broker_that_shuts_down_opens_no_local_client)
 {
     enum midge_err err = MIDGE_OK;
     struct peer *p = connect5("p");
-    midge_shutdown(broker, now);
-    settle();
+    shut_down();
     expect_disconnect(p, MIDGE_RC_SERVER_SHUTTING_DOWN);
     CHECK(!midge_local_open(broker, &(struct midge_local_config){ .client_id = slice("app") }, now, &err));
     CHECK(err != MIDGE_OK);

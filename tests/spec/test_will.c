@@ -98,8 +98,7 @@ TEST(the_will_is_published_when_the_broker_is_shut_down_even_if_it_was_to_wait)
     drop(connect_as(CONNECT(.client_id = "away", .props = EXPIRY(600),
                             WILL(.topic = "w", .qos = 1, .props = DELAY(100)))));
     CHECK_EQ(stats().books[1].enqueued, 0);
-    midge_shutdown(broker, now);
-    settle();
+    shut_down();
     expect_disconnect(up, 0x8B);
     CHECK_EQ(stats().books[1].enqueued, config.store ? 1 : 2); /* one that waits is there after a restart, with a store */
 }

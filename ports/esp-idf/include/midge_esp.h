@@ -18,6 +18,8 @@ extern "C" {
 #endif
 
 struct midge_esp;
+struct midge_esp_nvs_config; /* midge_esp_nvs.h */
+struct midge_esp_nvs_stats;
 struct esp_tls_cfg_server; /* esp_tls.h: esp_tls_cfg_server_t */
 
 /* ---- the broker ---------------------------------------------------------------------------------------- */
@@ -34,13 +36,14 @@ struct midge_esp_config {
     uint32_t sys_interval_s;           /* 0 = no $SYS */
     uint32_t stop_ms;                  /* longest time that a stop goes on sending; 0 = 2000 */
     uint32_t post_bytes;               /* what calls from other tasks may hold in all; 0 = as Kconfig says */
+    const struct midge_esp_nvs_config *nvs; /* NULL = nothing outlives the broker */
     uint16_t sockets;                  /* connections, closing ones included; 0 = as Kconfig says */
     /* On the broker's task: it serves; it has ended. Before `running` is true nobody is let in. */
     void (*state)(void *user, bool running);
     void *state_user;
 };
 
-/* NULL: not enough memory or sockets. config NULL = all defaults. */
+/* NULL: not enough memory or sockets, or no NVS. config NULL = all defaults. */
 MIDGE_MUST_USE struct midge_esp *midge_esp_new(const struct midge_esp_config *config);
 
 /* The broker inside, for midge.h's calls on its task, and the time of this pass to hand them. */
@@ -133,6 +136,8 @@ struct midge_esp_stats {
     uint32_t waiting_bytes; /* pulled from the broker, not yet taken by a socket */
 };
 void midge_esp_get_stats(const struct midge_esp *e, struct midge_esp_stats *out);
+/* Zero without NVS. */
+void midge_esp_get_nvs_stats(const struct midge_esp *e, struct midge_esp_nvs_stats *out);
 
 #ifdef __cplusplus
 }
