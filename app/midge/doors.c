@@ -82,17 +82,6 @@ static bool make_rules(const struct conf *c, const struct conf_listener *l, cons
     return false;
 }
 
-bool doors_check(const struct conf *c, char *why, size_t why_size)
-{
-    for (const struct conf_listener *l = c->listeners; l; l = l->next) {
-        struct rules r;
-        if (!make_rules(c, l, &midge_limits_gateway, &r, why, why_size))
-            return false;
-        free_rules(&r);
-    }
-    return true;
-}
-
 /* ---- a change -------------------------------------------------------------------------------------------- */
 
 /* A change that is on its way: rules for each listener of `c`, in order, and those of who came through a door that is
@@ -193,10 +182,20 @@ static int handed_over(struct doors *d, uint16_t port)
     return -1;
 }
 
-/* Says where the listener stands in the file, in front of what the loop said. */
+/* Puts where it stands in front of what the loop said about a listener: the key whose file is named, or `listener`. */
 static bool blame_listener(struct change *ch, const struct conf_listener *l)
 {
-    const struct conf_text at = { NULL, l->file, l->line };
+    const struct conf_text *psk_file = &conf_auth_of(ch->c, l)->psk_file, at = { NULL, l->file, l->line };
+    const struct {
+        const char *key;
+        const struct conf_text *value;
+    } rows[] = { { "certfile", &l->certfile }, { "keyfile", &l->keyfile },
+                 { "cafile", &l->cafile },     { "capath", &l->capath },
+                 { "crlfile", &l->crlfile },   { "ciphers", &l->ciphers },
+                 { "psk_file", psk_file },     { "ciphers_tls1.3", &l->ciphers_13 } };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].value->text && strstr(ch->why, rows[i].value->text))
+            return blame(rows[i].value, rows[i].key, ch->why, ch->why_size);
     return l->file ? blame(&at, "listener", ch->why, ch->why_size) : false;
 }
 
@@ -384,6 +383,22 @@ bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits 
         free_rules(&ch.rules[i]);
     free(ch.rules);
     return done;
+}
+
+bool doors_check(struct midge_loop *loop, const struct conf *c, char *why, size_t why_size)
+{
+    struct change ch = { .c = c, .why = why, .why_size = why_size };
+    for (const struct conf_listener *l = c->listeners; l; l = l->next) {
+        struct midge_listen what;
+        struct rules r;
+        if (!make_rules(c, l, &midge_limits_gateway, &r, why, why_size))
+            return false;
+        free_rules(&r);
+        describe(c, l, NULL, &what);
+        if (midge_loop_check(loop, &what, why, why_size))
+            return blame_listener(&ch, l);
+    }
+    return true;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------- */

@@ -83,11 +83,23 @@ static struct conf *read_conf(const struct options *o, char *why, size_t why_siz
     return NULL;
 }
 
+/* What is wrong beyond single lines: files that others read, certificates. */
+static bool check(const struct conf *c, char *why, size_t why_size)
+{
+    const struct midge_loop_config config = { .tls = &midge_tls_openssl };
+    struct process_user user;
+    struct midge_loop *loop = midge_loop_new(&config);
+    snprintf(why, why_size, "no memory");
+    bool ok = loop && doors_check(loop, c, why, why_size) && process_find_user(c, &user, why, why_size);
+    midge_loop_free(loop);
+    return ok;
+}
+
 int serve_check(const struct options *o)
 {
     char why[WHY_SIZE];
     struct conf *c = read_conf(o, why, sizeof why);
-    bool ok = c && doors_check(c, why, sizeof why);
+    bool ok = c && check(c, why, sizeof why);
     if (ok)
         printf("midge: %s is in order\n", o->config ? o->config : "the command line");
     else
@@ -411,7 +423,8 @@ int serve(const struct options *o)
     app.options = o;
     process_fill_streams();
     app.conf = read_conf(o, app.why, WHY_SIZE);
-    if (!app.conf) {
+    if (!app.conf || !check(app.conf, app.why, WHY_SIZE)) {
+        conf_free(app.conf);
         fail(app.why);
         return EXIT_BAD_OPTION;
     }
