@@ -133,3 +133,25 @@ set(MIDGE_APP_SOURCES
     app/midge/topics.c
     app/midge/words.c
 )
+
+set(MIDGE_BENCH_SOURCES
+    bench/midge-bench/bench.c
+    bench/midge-bench/buffer.c
+    bench/midge-bench/client.c
+    bench/midge-bench/feed.c
+    bench/midge-bench/flow.c
+    bench/midge-bench/histogram.c
+    bench/midge-bench/idle.c
+    bench/midge-bench/ledger.c
+    bench/midge-bench/link.c
+    bench/midge-bench/main.c
+    bench/midge-bench/matching.c
+    bench/midge-bench/offline.c
+    bench/midge-bench/options.c
+    bench/midge-bench/payload.c
+    bench/midge-bench/probe.c
+    bench/midge-bench/report.c
+    bench/midge-bench/retained.c
+    bench/midge-bench/wire.c
+    bench/midge-bench/workload.c
+)
