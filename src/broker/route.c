@@ -333,7 +333,7 @@ static struct midge_entry *pass_on(struct midge *m, const struct midge_entry *e)
         return NULL;
     copy->shared = true;
     copy->qos = lower(sub->qos, e->msg->qos & 3) & 3u;
-    copy->retain = e->retain;
+    copy->retain = sub->retain_as_published && e->msg->retain;
     if (!MIDGE_DURABLE || midge_durable_expect(m, copy))
         return copy;
     midge_entry_free(&m->mem, copy);
