@@ -23,8 +23,7 @@ bool midge_sqlite_restore(struct midge_sqlite *db, struct midge *m, midge_ms now
     (void)db;
     (void)m;
     (void)now;
-    (void)why;
-    (void)why_size;
+    snprintf(why, why_size, "nothing was opened");
     return false;
 }
 

@@ -22,7 +22,7 @@ FLOORS = {
     "net": ["src/base"] + DOOR,
     "plug": ["net/layer.h"] + DOOR,
     "ports/compat": DOOR,
-    "ports": ["ports/compat", "net"] + DOOR,  # each port is a floor of its own, see floor_of()
+    "ports": ["ports/compat", "net", "plug"] + DOOR,  # each port is a floor of its own, see floor_of()
     "app": ["ports", "plug", "net/layer.h"] + DOOR,
     "examples": ["ports", "plug", "net/layer.h"] + DOOR,
 }

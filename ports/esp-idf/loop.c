@@ -13,6 +13,7 @@
 #define REST_US 10000
 #define ACCEPTS_A_PASS 8
 #define ACCEPT_REST_MS 200
+#define DATE_IS_KNOWN 1577836800 /* 2020 */
 
 static midge_ms clock_ms(void)
 {
@@ -26,6 +27,15 @@ static void hardware_random(void *user, void *out, size_t n)
     (void)user;
     ssize_t got = getrandom(out, n, 0); /* esp_fill_random, which cannot fail */
     (void)got;
+}
+
+/* Before the date is known a chip's clock stands near 1970. */
+static uint64_t calendar_ms(void *user)
+{
+    struct timespec t;
+    (void)user;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec > DATE_IS_KNOWN ? (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 : 0;
 }
 
 void *midge_esp_alloc(struct midge_esp *e, size_t n)
@@ -59,6 +69,8 @@ static void fill_in(struct midge_esp *e)
         e->hooks.event = midge_esp_report;
     if (!e->hooks.random)
         e->hooks.random = hardware_random;
+    if (!e->hooks.wall_ms)
+        e->hooks.wall_ms = calendar_ms;
 }
 
 static struct midge *new_broker(const struct midge_esp *e)
@@ -69,8 +81,21 @@ static struct midge *new_broker(const struct midge_esp *e)
         .hooks = &e->hooks,
         .auto_id_prefix = e->config.auto_id_prefix,
         .sys_interval_s = e->config.sys_interval_s,
+        .store = e->nvs ? midge_nvs_store(e->nvs) : NULL,
     };
     return midge_new(&config, e->now);
+}
+
+/* What an earlier run left, if it is to be kept. */
+static bool open_state(struct midge_esp *e)
+{
+    const bool keeps = MIDGE_DURABLE && e->config.nvs;
+    if (keeps && !(e->nvs = midge_nvs_open(e->config.nvs, e->config.memory, e->now)))
+        return false;
+    e->broker = new_broker(e);
+    if (keeps && e->broker)
+        midge_nvs_restore(e->nvs, e->broker, e->now);
+    return e->broker != NULL;
 }
 
 struct midge_esp *midge_esp_new(const struct midge_esp_config *config)
@@ -85,9 +110,7 @@ struct midge_esp *midge_esp_new(const struct midge_esp_config *config)
     fill_in(e);
     e->now = clock_ms();
     e->wake_fd = midge_wake_open();
-    if (e->wake_fd >= 0)
-        e->broker = new_broker(e);
-    if (e->broker)
+    if (e->wake_fd >= 0 && open_state(e))
         return e;
     midge_esp_free(e);
     return NULL;
@@ -95,11 +118,18 @@ struct midge_esp *midge_esp_new(const struct midge_esp_config *config)
 
 static void close_listeners(struct midge_esp *e)
 {
+    for (struct midge_listener *l = e->listeners; l; l = l->next) {
+        close(l->fd);
+        l->fd = -1;
+    }
+}
+
+static void free_listeners(struct midge_esp *e)
+{
     while (e->listeners) {
         struct midge_listener *l = e->listeners;
         e->listeners = l->next;
-        close(l->fd);
-        midge_esp_release(e, l, sizeof *l);
+        midge_listener_free(e, l);
     }
 }
 
@@ -108,11 +138,12 @@ void midge_esp_free(struct midge_esp *e)
     if (!e)
         return;
     atomic_store(&e->stop, true);
-    close_listeners(e);
     midge_posts_empty(e, true);
     midge_socks_close(e);
     if (e->broker)
         midge_free(e->broker);
+    midge_nvs_close(e->nvs);
+    free_listeners(e);
     if (e->wake_fd >= 0)
         close(e->wake_fd);
     midge_esp_release(e, e, sizeof *e);
@@ -131,6 +162,13 @@ midge_ms midge_esp_now(const struct midge_esp *e)
 void midge_esp_get_stats(const struct midge_esp *e, struct midge_esp_stats *out)
 {
     *out = e->stats;
+}
+
+void midge_esp_get_nvs_stats(const struct midge_esp *e, struct midge_esp_nvs_stats *out)
+{
+    *out = (struct midge_esp_nvs_stats){ .written = 0 };
+    if (e->nvs)
+        midge_nvs_get_stats(e->nvs, out);
 }
 
 void midge_esp_stop(struct midge_esp *e)
@@ -168,7 +206,8 @@ static void add_listeners(struct ask *a, const struct midge_esp *e)
         return;
     }
     for (const struct midge_listener *l = e->listeners; l; l = l->next)
-        add(a, l->fd, &a->in);
+        if (l->fd >= 0)
+            add(a, l->fd, &a->in);
 }
 
 static void add_socks(struct ask *a, const struct midge_esp *e)
@@ -221,7 +260,7 @@ static void hand_over(struct midge_esp *e, const struct ask *a)
     for (struct midge_sock *s = e->socks; s; s = s->next)
         midge_sock_event(s, FD_ISSET(s->fd, &a->in), FD_ISSET(s->fd, &a->out));
     for (const struct midge_listener *l = e->listeners; l; l = l->next)
-        if (FD_ISSET(l->fd, &a->in))
+        if (l->fd >= 0 && FD_ISSET(l->fd, &a->in))
             accept_all(e, l);
     if (FD_ISSET(e->wake_fd, &a->in)) {
         midge_wake_drain(e->wake_fd);
@@ -247,6 +286,8 @@ static int pass(struct midge_esp *e, midge_ms until)
     FD_ZERO(&a.in);
     FD_ZERO(&a.out);
     no_later(&a, midge_deadline(e->broker));
+    if (e->nvs)
+        no_later(&a, midge_nvs_tick(e->nvs, e->now));
     add(&a, e->wake_fd, &a.in);
     add_listeners(&a, e);
     add_socks(&a, e);

@@ -169,7 +169,17 @@ int mosq_broker_run(struct mosq_broker_config *config)
         .login = config->handle_connect_cb ? on_login : NULL,
         .event = on_event,
     };
-    const struct midge_esp_config esp_config = { .hooks = &hooks, .sys_interval_s = MIDGE_ESP_SYS_S };
+    static const struct midge_esp_nvs_config nvs = {
+        .relaxed_ms = MIDGE_ESP_NVS_RELAXED_MS,
+        .entries_per_hour = MIDGE_ESP_NVS_ENTRIES_PER_HOUR,
+        .entries = MIDGE_ESP_NVS_ENTRIES,
+        .pending_bytes = MIDGE_ESP_NVS_PENDING_BYTES,
+    };
+    const struct midge_esp_config esp_config = {
+        .hooks = &hooks,
+        .sys_interval_s = MIDGE_ESP_SYS_S,
+        .nvs = MIDGE_ESP_NVS ? &nvs : NULL,
+    };
     struct midge_esp *e = midge_esp_new(&esp_config);
     int rc = e ? serve(config, e) : MOSQ_ERR_NOMEM;
     hide_from_stop();

@@ -304,11 +304,10 @@ static enum midge_err restore_entry(struct midge *m, struct midge_rd *key, struc
 
 enum midge_err midge_restore(struct midge *m, struct midge_slice key, struct midge_slice value)
 {
+    /* In the order of enum kind. */
     static const restorer restorers[] = {
-        [META - META] = restore_meta,         [MESSAGE - META] = restore_message,
-        [SESSION - META] = restore_session,   [WILL - META] = restore_will,
-        [SUBSCRIPTION - META] = restore_subscription, [RECEIVED - META] = restore_received,
-        [RETAINED - META] = restore_retained, [ENTRY - META] = restore_entry,
+        restore_meta,         restore_message,  restore_session,  restore_will,
+        restore_subscription, restore_received, restore_retained, restore_entry,
     };
     struct midge_rd k, v;
     if (!MIDGE_DURABLE || !m->durable || !m->durable->restoring)

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 
+import paho.mqtt.client
 import pytest
 
 TIMEOUT_S = 20  # for what happens at once unless something is broken
@@ -256,6 +257,82 @@ def test_connections_above_the_limit_are_closed(own):
     assert stop(own) == 0
 
 
+# ---- NVS ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def restart(start, tmp_path):
+    """Starts a broker that finds the state of the one before."""
+
+    def begin(**env):
+        check = start(CHECK="own", STUB_NVS=str(tmp_path / "nvs"), **env)
+        check.port = int(check.wait_line(r"^port (\d+)").group(1))
+        check.wait_line("^posted")
+        return check
+
+    return begin
+
+
+def leave_state(check):
+    s = sub(check.port, "-i", "sleeper", "-c", "-q", "1", "-t", "news/#")
+    s.terminate()
+    s.wait()
+    pub(check.port, "-t", "news/1", "-m", "while you slept", "-q", "1")
+    pub(check.port, "-t", "lamp", "-m", "on", "-q", "1", "-r")
+
+
+def find_state(check):
+    # What was queued comes before the subscription to `lamp` is made.
+    found = subprocess.run(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(check.port), "-W", str(TIMEOUT_S), "-i",
+                            "sleeper", "-c", "-q", "1", "-t", "lamp", "-C", "2"], stdout=subprocess.PIPE, check=True)
+    assert found.stdout.split(b"\n")[:2] == [b"while you slept", b"on"]
+
+
+@pytest.mark.stubs
+def test_state_outlives_a_stop(restart):
+    before = restart(CHECK_NVS="1")
+    leave_state(before)
+    assert stop(before) == 0
+    after = restart(CHECK_NVS="1")
+    find_state(after)
+    assert stop(after) == 0
+
+
+@pytest.mark.stubs
+def test_state_outlives_a_power_cut_after_the_loss_window(restart, tmp_path):
+    before = restart(CHECK_NVS="1")
+    leave_state(before)
+    end = time.monotonic() + TIMEOUT_S
+    while b"lamp" not in (tmp_path / "nvs").read_bytes() and time.monotonic() < end:
+        time.sleep(0.05)  # it is written behind everything that leave_state did
+    time.sleep(0.2)  # the names that go with it
+    before.kill()
+    after = restart(CHECK_NVS="1")
+    find_state(after)
+    assert stop(after) == 0
+
+
+@pytest.mark.stubs
+def test_accounts_in_nvs(restart):
+    check = restart(CHECK_ACCOUNTS="1")
+    sensor, panel = ("-u", "sensor", "-P", "secret"), ("-u", "panel", "-P", "other")
+    s = sub(check.port, *panel, "-t", "#", "-q", "1", "-C", "2")
+    pub(check.port, *sensor, "-V", "5", "-q", "1", "-t", "from/other/x", "-m", "not its own")
+    pub(check.port, *sensor, "-V", "5", "-q", "1", "-t", "from/sensor/raw", "-m", "denied")
+    pub(check.port, *sensor, "-q", "1", "-t", "from/sensor/a/b", "-m", "too deep for the panel")
+    pub(check.port, *sensor, "-q", "1", "-t", "from/sensor/a", "-m", "20")
+    pub(check.port, *panel, "-q", "1", "-t", "app/x", "-m", "21")
+    assert received(s) == ["20", "21"]
+    for wrong in (("-u", "sensor", "-P", "wrong"), ("-u", "sensor"), ("-u", "nobody", "-P", "secret"),
+                  ("-u", "former", "-P", "secret"), ("-u", "wrong", "-P", "x")):
+        pub(check.port, *wrong, "-t", "app/x", "-m", "no", code=None)
+    s = sub(check.port, *panel, "-t", "app/#", "-C", "1")
+    pub(check.port, "-q", "1", "-t", "app/x", "-m", "no")  # without a name: to read only
+    pub(check.port, *panel, "-q", "1", "-t", "app/x", "-m", "yes")
+    assert received(s) == ["yes"]
+    assert stop(check, *panel) == 0
+
+
 # ---- TLS ---------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +399,54 @@ def test_packets_in_one_tls_record_are_all_answered(tls, certs):
         with context.wrap_socket(plain, server_hostname="127.0.0.1") as s:
             exchange(s, CONNECT + SUBSCRIBE, CONNACK + SUBACK)
             exchange(s, PINGREQ * 2000, PINGRESP * 2000)
+    assert stop(tls) == 0
+
+
+# ---- WebSocket ---------------------------------------------------------------------------------------------
+
+
+def browser(port, cafile=None):
+    """A client that has connected and subscribed; what comes is in its `got`."""
+    c = paho.mqtt.client.Client(transport="websockets")
+    c.ws_set_options(path="/mqtt")
+    if cafile:
+        c.tls_set(str(cafile))
+    c.got, subscribed = [], threading.Event()
+    c.arrived = threading.Event()
+    c.on_connect = lambda *_: c.subscribe("app/out", 1)
+    c.on_subscribe = lambda *_: subscribed.set()
+
+    def on_message(_, __, message):
+        c.got.append(message.payload)
+        c.arrived.set()
+
+    c.on_message = on_message
+    c.connect("127.0.0.1", port)
+    c.loop_start()
+    assert subscribed.wait(TIMEOUT_S)
+    return c
+
+
+@pytest.mark.parametrize("kind", ["ws", "tls_wss"])
+def test_websocket(tls, certs, kind):
+    port = int(tls.wait_line(rf"^{kind[-3:].strip('_')} (\d+)").group(1))
+    c = browser(port, certs / "ca.pem" if kind == "tls_wss" else None)
+    c.publish("app/in", b"z" * 3000, 1).wait_for_publish()
+    assert c.arrived.wait(TIMEOUT_S)
+    assert c.got == [b"z" * 3000]
+    c.disconnect()
+    c.loop_stop()
+    assert stop(tls) == 0
+
+
+def test_websocket_refuses_what_is_none(tls):
+    port = int(tls.wait_line(r"^ws (\d+)").group(1))
+    n = tls.descriptors()
+    for request in (b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n", CONNECT + b"\r\n" * 3000):
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as s:
+            s.sendall(request)
+            assert s.recv(12).startswith(b"HTTP/1.1 4")
+    tls.wait_descriptors(n)
     assert stop(tls) == 0
 
 

@@ -194,10 +194,21 @@ static void send_publish(struct client *cl, struct conn *c)
 
 /* ---- SUBSCRIBE, UNSUBSCRIBE ---------------------------------------------------------------------------- */
 
-static bool has_filter(const struct record *r, unsigned i)
+/* Among the first n? */
+static bool has_filter(const struct record *r, unsigned n, const struct filter_want *w)
 {
-    for (unsigned k = 0; k < i; k++)
-        if (r->want[k].filter == r->want[i].filter)
+    for (unsigned k = 0; k < n; k++)
+        if (r->want[k].group == w->group && r->want[k].filter == w->filter)
+            return true;
+    return false;
+}
+
+/* Where requests may be refused: of two for the same filter it could not be told which one was. */
+static bool is_asked_for(const struct conn *c, const struct filter_want *w)
+{
+    const bool refusals = W.tight || W.limits.subscriptions < FILTERS_MAX * GROUPS;
+    for (const struct record *r = c->records; refusals && r; r = r->next)
+        if (has_filter(r, r->wants, w))
             return true;
     return false;
 }
@@ -212,7 +223,7 @@ static void want_shared(const struct client *cl, const struct conn *c, struct re
     w->group = (uint8_t)(many ? between(R, 1, GROUPS - 1) : 1u + (unsigned)cl->slot % (GROUPS - 1));
     w->filter = (uint8_t)(many ? below(R, W.filter_count) : (unsigned)cl->slot / 4 % W.filter_count);
     if (many && r->type == PK_SUBSCRIBE)
-        r->sub_id = 1000u + w->group * 100u + w->filter;
+        r->sub_id = group_id(w->group, w->filter);
 }
 
 static void send_subscribe(struct client *cl, struct conn *c, enum packet_type type)
@@ -222,15 +233,16 @@ static void send_subscribe(struct client *cl, struct conn *c, enum packet_type t
     r->pid = new_pid(cl);
     r->wants = (uint8_t)(chance(R, 700) ? 1 : between(R, 2, WANTS_MAX));
     if (c->version == 5 && type == PK_SUBSCRIBE && W.limits.subscription_ids && chance(R, 500))
-        r->sub_id = chance(R, 900) ? between(R, 1, 200) : between(R, 1, 268435455);
+        r->sub_id = chance(R, 900) ? between(R, 1, 200) : between(R, 10000, 268435455);
     if (W.limits.shared && chance(R, 150))
         want_shared(cl, c, r);
     for (unsigned i = 0; i < r->wants; i++) {
         struct filter_want *w = &r->want[i];
-        if (!w->group)
-            do /* no filter twice in one packet: which of them was refused could not be told */
-                w->filter = (uint8_t)below(R, W.filter_count);
-            while (has_filter(r, i));
+        for (unsigned tries = 0; !w->group && tries < 1000; tries++) {
+            w->filter = (uint8_t)below(R, W.filter_count);
+            if (!has_filter(r, i, w) && !is_asked_for(c, w))
+                break;
+        }
         if (type == PK_SUBSCRIBE) {
             w->qos = (uint8_t)below(R, 3);
             w->no_local = c->version == 5 && !w->group && chance(R, 150);
@@ -363,14 +375,29 @@ void client_leave(struct client *cl)
     cl->conn = NULL;
 }
 
+/* The same message with a number of its own. What is sent again at QoS 1 is a message more, at QoS 2 it is not looked
+ * at: the broker cannot know the difference, and the model can tell which of them it sees. */
+static void renumber(struct content **content)
+{
+    struct content *again = make(sizeof *again);
+    *again = **content;
+    again->refs = 1;
+    again->number = ++W.numbers;
+    content_drop(*content);
+    *content = again;
+}
+
 /* Sent again in their order, publications and releases [MQTT-4.4.0-1]. */
 static void resend(struct client *cl, struct conn *c)
 {
     for (uint32_t i = 0; i < cl->outs; i++) {
-        if (cl->out[i].released)
-            send_ack(c, PK_PUBREL, cl->out[i].pid);
-        else
-            send_publish_record(c, cl->out[i].content, cl->out[i].pid, true);
+        struct outgoing *o = &cl->out[i];
+        if (o->released) {
+            send_ack(c, PK_PUBREL, o->pid);
+            continue;
+        }
+        renumber(&o->content);
+        send_publish_record(c, o->content, o->pid, true);
     }
 }
 

@@ -23,6 +23,10 @@ static void drop(struct msg *m)
 
 static void append(struct list *l, struct entry *e)
 {
+    if (e->state == WAITING)
+        TRACE("model   owes #%u qos %u%s%s, %u ids: %u", e->msg->content->number, e->qos,
+              e->retain ? ", retain" : "", e->replay ? ", replay" : "", e->id_count,
+              e->id_count ? e->ids[0] : 0);
     e->next = NULL;
     if (l->head)
         l->last->next = e;
@@ -191,15 +195,13 @@ static uint8_t lower(uint8_t a, uint8_t b)
 static void may_replay(struct session *s, struct msg *m)
 {
     for (uint8_t f = 0; f < W.filter_count; f++) {
-        const struct entry *x = s->waiting.head;
-        while (x && !(x->replay && x->filter == f))
-            x = x->next;
-        if (!x || !(s->mask[0] & W.matches[m->content->topic] & 1ull << f))
+        if (!(s->replaying & s->mask[0] & W.matches[m->content->topic] & 1ull << f))
             continue;
-        struct entry *e = new_entry(m, s->sub[0][f].id ? 1 : 0);
+        const struct sub *sub = &s->replay[f];
+        struct entry *e = new_entry(m, sub->id ? 1 : 0);
         if (e->id_count)
-            e->ids[0] = s->sub[0][f].id;
-        e->qos = lower(s->sub[0][f].qos, m->content->qos);
+            e->ids[0] = sub->id;
+        e->qos = lower(sub->qos, m->content->qos);
         e->retain = e->replay = e->optional = e->guess = true;
         e->filter = f;
         append(&s->waiting, e);
@@ -560,6 +562,7 @@ static struct session *new_session(struct midge_slice id)
     if (s->slot >= 0)
         W.by_slot[s->slot] = s;
     s->incarnation = ++W.incarnations;
+    s->least_maximum = UINT32_MAX;
     s->next = W.sessions;
     W.sessions = s;
     return s;
@@ -846,33 +849,38 @@ static struct filter_want *find_want(struct conn *c, enum packet_type type, uint
 static void stop_replays(struct session *s, uint8_t f)
 {
     const bool begun = s->partial || has_begun(s->conn);
+    s->replaying &= ~(1ull << f);
     if (has_begun(s->conn))
         s->conn->stopped = true;
     struct entry *before = NULL, *next;
     for (struct entry *e = s->waiting.head; e; e = next) {
         next = e->next;
-        if (e->replay && e->filter == f && begun) {
-            e->optional = true; /* it may be the one that has begun */
-            e->stopped = true;
-        } else if (e->replay && e->filter == f) {
-            const uint8_t t = e->msg->content->topic;
-            s->loose |=
-                e->qos && s->credit[t][e->qos] && s->size_drops; /* the drop may have been of this one */
+        if (!e->replay || e->filter != f) {
+            before = e;
+            continue;
+        }
+        s->loose |= e->qos && s->oversized[e->msg->content->topic][e->qos]; /* the drop may have been of this one */
+        if (!begun && !e->twin) {
             cut(&s->waiting, before, e);
             free_entry(e);
             continue;
         }
+        e->optional = true; /* it may be the one that has begun */
+        e->stopped = begun;
         before = e;
     }
 }
 
 static void start_replays(struct session *s, uint8_t f)
 {
-    const struct sub *sub = &s->sub[0][f];
+    const struct sub *sub = &s->replay[f];
+    s->replay[f] = s->sub[0][f];
     for (uint32_t t = 0; t < W.topic_count; t++) {
         struct msg *m = W.retained[t];
-        if (!m || !(W.matches[t] >> f & 1) || is_over(m, W.age) ||
-            (sub->no_local && m->origin == origin_of(s)))
+        if (!m || !(W.matches[t] >> f & 1) || is_over(m, W.age))
+            continue;
+        s->replaying |= 1ull << f;
+        if (sub->no_local && m->origin == origin_of(s))
             continue;
         struct entry *e = new_entry(m, sub->id ? 1 : 0);
         if (sub->id)
@@ -911,6 +919,7 @@ static void on_subscribed(struct conn *c, const struct midge_event *ev)
                                  .no_local = w->no_local || c->bridge,
                                  .retain_as_published = w->retain_as_published || c->bridge };
     s->had_changes |= g && !is_new;
+    s->had_rap[s->sub[g][f].retain_as_published] |= g != 0;
     if (g)
         W.owed_any |= 1ull << f;
     if (!g && (w->retain_handling == 0 || (w->retain_handling == 1 && is_new))) {
@@ -958,14 +967,14 @@ static void on_message(struct conn *c, const struct midge_event *ev)
         struct record *r = c->at;
         if (r->type == PK_PUBLISH && !r->accepted &&
             (r->content->len ? r->content->number == number : !number) && r->content->topic == topic &&
-            r->content->qos == message->qos && r->content->retain == message->retain)
+            r->content->qos == message->qos && r->content->retain == message->retain && r->dup == message->dup &&
+            r->content->has_expiry == message->has_expiry)
             break;
         settle(c);
     }
     struct record *r = c->at;
     const struct content *m = r->content;
-    if (m->qos != message->qos || m->retain != message->retain || m->len != message->payload.len ||
-        r->dup != message->dup)
+    if (m->len != message->payload.len)
         diverge("message #%u is told otherwise than it was published", number);
     if (m->qos == 2 && received_has(c->session, r->pid))
         diverge("message #%u of QoS 2 is accepted twice (pid %u)", number, r->pid);
@@ -979,6 +988,15 @@ static void on_message(struct conn *c, const struct midge_event *ev)
     drop(msg);
 }
 
+/* It may have been what a group gave to this member. */
+static void excuse_owed_on(const struct session *s, uint8_t topic)
+{
+    for (uint8_t g = 1; g < GROUPS; g++)
+        for (uint32_t f = 0; f < W.filter_count; f++)
+            for (struct owed *o = (s->mask[g] | s->left[g]) >> f & 1 ? W.owed[g][f] : NULL; o; o = o->next)
+                o->excused |= o->msg->content->topic == topic;
+}
+
 static void on_dropped(struct session *s, const struct midge_event *ev)
 {
     const int topic = topic_index(ev->topic.data, ev->topic.len);
@@ -989,10 +1007,15 @@ static void on_dropped(struct session *s, const struct midge_event *ev)
     TRACE("event   dropped for %s: %s qos %u reason %u", s->id, W.topics[topic], ev->qos, ev->reason);
     if (ev->reason <= MIDGE_DROP_QUEUE_BYTES)
         W.call_dropped = true;
-    s->size_drops += ev->reason == MIDGE_DROP_PACKET_SIZE;
+    if (ev->reason == MIDGE_DROP_PACKET_SIZE) {
+        s->oversized[topic][ev->qos]++;
+        if (s->conn->packet_maximum < s->least_maximum)
+            s->least_maximum = s->conn->packet_maximum;
+    }
     s->credit[topic][ev->qos]++;
     s->credits++;
     W.dropped++;
+    excuse_owed_on(s, (uint8_t)topic);
 }
 
 static void on_refused(struct conn *c, const struct midge_event *ev)
@@ -1054,6 +1077,16 @@ void model_lost(struct conn *c)
 
 /* ---- a call of the core is over ------------------------------------------------------------------------ */
 
+/* A will may have been refused: the topic has its message, or still the one before. */
+static void doubt_retained(uint8_t topic)
+{
+    W.retained_unsure[topic] = true;
+    for (struct session *s = W.sessions; s; s = s->next)
+        for (struct entry *e = s->waiting.head; e; e = e->next)
+            if (e->replay && e->msg->content->topic == topic)
+                e->lapsed = 0;
+}
+
 void model_after(void)
 {
     if (W.call_will_count) {
@@ -1070,7 +1103,7 @@ void model_after(void)
             m->maybe |= maybe || W.limits.queue_policy == MIDGE_QUEUE_REFUSE ||
                         (m->content->retain && W.limits.retained_msgs < TOPICS_MAX);
             if (m->maybe && m->content->retain)
-                W.retained_unsure[m->content->topic] = true;
+                doubt_retained(m->content->topic);
             drop(m);
         }
         W.call_will_count = 0;
@@ -1287,6 +1320,15 @@ static void fly(struct conn *c, struct session *s, struct entry *e, uint16_t pid
     append(&s->unacked, e);
 }
 
+/* Larger than the client allowed when it was told of a drop, in the least favourable encoding? */
+static bool may_be_too_large(const struct session *s, const struct entry *e)
+{
+    const struct content *m = e->msg->content;
+    const uint32_t head = 5 + 2 + W.topic_len[m->topic] + 2;
+    const uint32_t props = s->version == 5 ? 4u + 5 + 3 + m->props_len + 5u * e->id_count : 0;
+    return head + props + m->len > s->least_maximum;
+}
+
 /* Those that were sent before and are larger than this connection takes are dropped, and told. */
 static void skip_dropped(struct conn *c, struct session *s, const struct entry *upto)
 {
@@ -1294,15 +1336,20 @@ static void skip_dropped(struct conn *c, struct session *s, const struct entry *
     for (struct entry *x = s->unacked.head; x != upto; x = next) {
         next = x->next;
         const uint8_t t = x->msg->content->topic;
-        if (x->sent_on != c->serial && x->state == FLYING && s->credit[t][x->qos] && s->size_drops) {
-            s->size_drops--;
-            s->credit[t][x->qos]--;
-            s->credits--;
-            cut(&s->unacked, before, x);
-            free_entry(x);
+        if (x->sent_on == c->serial || x->state != FLYING || !s->oversized[t][x->qos] || !may_be_too_large(s, x)) {
+            before = x;
             continue;
         }
-        before = x;
+        TRACE("model   #%u was too large for %s", x->msg->content->number, s->id);
+        if (x->unsure) {
+            s->loose = true; /* or it was acknowledged */
+        } else {
+            s->oversized[t][x->qos]--;
+            s->credit[t][x->qos]--;
+            s->credits--;
+        }
+        cut(&s->unacked, before, x);
+        free_entry(x);
     }
 }
 
@@ -1361,7 +1408,8 @@ static const char *excuse(struct session *s, struct entry *e)
         return "expired";
     }
     if (e->qos && s->credit[m->topic][e->qos]) {
-        s->credit[m->topic][e->qos]--;
+        if (s->oversized[m->topic][e->qos] == s->credit[m->topic][e->qos]--)
+            s->oversized[m->topic][e->qos]--;
         s->credits--;
         return "dropped, and told";
     }
@@ -1394,12 +1442,35 @@ static void check_order(struct session *s, const struct entry *e)
     }
 }
 
+/* Of two that look the same, the one that has to come is what came. `old`: it began before its subscription was
+ * changed, and is sent again. */
+static bool fits_better(const struct entry *e, const struct entry *found, bool old)
+{
+    if (old && e->stopped != found->stopped)
+        return e->stopped;
+    if (e->optional != found->optional)
+        return found->optional;
+    if (e->guess != found->guess)
+        return found->guess;
+    if ((e->lapsed != 0) != (found->lapsed != 0))
+        return e->lapsed != 0;
+    return !e->replay && found->replay;
+}
+
+/* To a client that cannot see what asked for it. */
+static bool looks_like(const struct entry *a, const struct entry *b)
+{
+    if (a->msg != b->msg || a->qos != b->qos || a->retain != b->retain || a->id_count != b->id_count)
+        return false;
+    return memcmp(a->ids, b->ids, a->id_count * sizeof *a->ids) == 0;
+}
+
 static struct entry *find_waiting(struct conn *c, struct session *s, const struct out *o,
                                   struct entry **before, const char **why)
 {
     const struct packet *p = o->p;
     struct entry *b = NULL, *found = NULL;
-    const bool old = c->stopped || (s->partial && p->dup); /* it began before its subscription was changed */
+    const bool old = s->partial && p->dup;
     *before = NULL;
     for (struct entry *e = s->waiting.head; e; b = e, e = e->next) {
         if (!same_message(e->msg, o) || e->born > c->first_moment)
@@ -1414,13 +1485,11 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
             *why = "with another lifetime";
         else if (!p->payload_len && c->version == 5 && !same_props(e->msg->content, p))
             *why = "with other properties";
-        else if (e->lapsed && e->lapsed <= c->first_routed && !(s->partial && p->dup))
+        else if (e->lapsed && e->lapsed <= c->first_routed && !e->twin && !(s->partial && p->dup))
             *why = "though the retained value has changed (stale)";
         else if (is_over(e->msg, c->first_age) && !(s->partial && p->dup))
             *why = "though it has expired";
-        else if (!found || (old && e->stopped && !found->stopped) ||
-                 (!old && found->stopped && !e->stopped) || (found->guess && !e->guess) ||
-                 (!found->replay && e->replay && (!e->optional || e->lapsed))) {
+        else if (!found || fits_better(e, found, old)) {
             *before = b;
             found = e;
         }
@@ -1428,15 +1497,23 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
     return found;
 }
 
-/* Of a live message and a retained one that look the same, either may have been sent. */
+/* Of those that look the same, which one came cannot be told: the others may come as late as any of them. */
 static void mark_twins(struct session *s, struct entry *e)
 {
     for (struct entry *x = s->waiting.head; x; x = x->next) {
-        if (x == e || x->replay == e->replay || x->msg->content != e->msg->content || x->qos != e->qos)
+        if (x == e || !looks_like(x, e))
             continue;
-        x->twin = true;
-        e->twin = true;
+        x->twin = e->twin = true;
+        x->optional |= e->optional;
     }
+}
+
+/* A 5.0 client that may name its subscriptions does so for each group (want_shared). */
+static bool same_group(const struct packet *p, uint8_t g, uint32_t f)
+{
+    if (!W.limits.subscription_ids)
+        return p->id_count == 0;
+    return p->id_count == 1 && p->ids[0] == group_id(g, f);
 }
 
 static struct owed **find_owed(struct session *s, const struct out *o, bool partial, uint8_t *group,
@@ -1456,10 +1533,13 @@ static struct owed **find_owed(struct session *s, const struct out *o, bool part
                     continue;
                 if (!lifetime_fits(s->conn, (*at)->msg, p, true))
                     continue;
+                if (!p->payload_len && s->version == 5 && !same_props(m, p))
+                    continue;
                 if (lower(sub->qos, m->qos) != p->qos && !s->had_changes)
                     continue;
-                if (s->version == 5 && !s->had_changes &&
-                    (sub->id ? p->id_count != 1 || p->ids[0] != sub->id : p->id_count))
+                if (m->retain ? !s->had_rap[p->retain] : p->retain)
+                    continue;
+                if (s->version == 5 && !same_group(o->p, g, f))
                     continue;
                 if (best) { /* the same message once more: which of them came cannot be told */
                     (*at)->excused = true;
@@ -1495,13 +1575,18 @@ static struct entry *take_owed(struct session *s, const struct out *o)
     return e;
 }
 
+/* Which message the topic had when this began is not known. */
+static bool is_unsure(const struct conn *c, const struct out *o)
+{
+    return W.retained_unsure[o->topic] || c->first_routed < W.was_unsure[o->topic] ||
+           (o->p->dup && W.was_unsure[o->topic]);
+}
+
 static struct entry *take_unsure_retained(const struct conn *c, const struct session *s, const struct out *o)
 {
-    const bool unsure = W.retained_unsure[o->topic] || c->first_routed < W.was_unsure[o->topic] ||
-                        (o->p->dup && W.was_unsure[o->topic]);
     const bool nameless =
         !o->p->payload_len && s->had_shared; /* whose it is cannot be told from its payload */
-    if (!(o->p->retain && unsure) && !nameless)
+    if (!(o->p->retain && is_unsure(c, o)) && !nameless)
         return NULL;
     struct content *content = make(sizeof *content);
     *content = (struct content){ .refs = 1,
@@ -1551,7 +1636,10 @@ static void sent_first(struct conn *c, struct session *s, const struct out *o)
         cut(&s->waiting, before, e);
         check_content(c, e, p, partial);
     } else {
-        e = take_owed(s, o);
+        if (p->retain && is_unsure(c, o))
+            excuse_owed_on(s, o->topic); /* the retained one, or the group's */
+        else
+            e = take_owed(s, o);
         if (!e)
             e = take_unsure_retained(c, s, o);
         if (!e)
@@ -1591,7 +1679,7 @@ static void forget_stopped(struct session *s)
     struct entry *before = NULL, *next;
     for (struct entry *e = s->waiting.head; e; e = next) {
         next = e->next;
-        if (e->stopped) {
+        if (e->stopped && !e->twin) {
             cut(&s->waiting, before, e);
             free_entry(e);
             continue;
@@ -1702,6 +1790,8 @@ void model_drained(struct conn *c)
     }
     if (open)
         s->partial = false;
+    if (open && !W.tight)
+        s->replaying = 0;
 }
 
 /* ---- now and then -------------------------------------------------------------------------------------- */
@@ -1731,11 +1821,11 @@ static void check_held(const struct session *s, const struct midge_books books[3
         uint64_t n = 0, unsure = 0, replays = 0;
         for (const struct entry *e = s->waiting.head; e; e = e->next) {
             if (e->qos == q && e->replay)
-                replays += s->credits; /* the drop may have been of it */
+                replays += s->credits + e->twin; /* the drop may have been of it; it may stand for a live one */
             if (e->qos != q || e->replay)
                 continue;
             n++;
-            unsure += e->optional || e->msg->maybe || may_be_over(e->msg, W.age);
+            unsure += e->optional || e->twin || e->msg->maybe || may_be_over(e->msg, W.age);
         }
         for (const struct entry *e = s->unacked.head; e; e = e->next) {
             n += e->qos == q;

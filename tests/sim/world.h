@@ -98,6 +98,12 @@ struct content {
     uint8_t props[PROPS_MAX]; /* those that are forwarded, as encoded */
 };
 
+/* The Subscription Identifier of a group. */
+static inline uint32_t group_id(unsigned group, unsigned filter)
+{
+    return 1000u + group * 100u + filter;
+}
+
 struct filter_want {
     uint8_t group;
     uint8_t filter;
@@ -257,11 +263,14 @@ struct session {
     uint64_t mask[GROUPS]; /* filters that it has, by group */
     uint64_t left[GROUPS]; /* filters that it had in a group: what was drawn for it may still come */
     struct sub sub[GROUPS][FILTERS_MAX];
+    uint64_t replaying;               /* filters whose retained messages may not all have come */
+    struct sub replay[FILTERS_MAX];   /* as it was when they began to */
     uint32_t sub_count;
     struct list waiting, unacked;
     uint16_t credit[TOPICS_MAX][3]; /* drops that were told and are not explained yet */
+    uint16_t oversized[TOPICS_MAX][3]; /* of them, for being too large */
+    uint32_t least_maximum;            /* the smallest maximum packet size that one was told at */
     uint32_t credits;
-    uint32_t size_drops; /* of them, for being too large */
     uint64_t dropped0;   /* QoS 0 drops in the books that are explained */
     struct content *will;
     uint32_t will_delay_s;
@@ -271,6 +280,7 @@ struct session {
     uint32_t received_count;
     bool had_shared;     /* was ever in a group */
     bool had_changes;    /* a subscription in a group was changed or left */
+    bool had_rap[2];     /* one in a group was without, with Retain As Published */
     bool loose;          /* drops were told that may have been of something optional */
     bool loose_received; /* a PUBREL may have been processed or not */
     bool partial;        /* one PUBLISH was partly sent when a connection ended */

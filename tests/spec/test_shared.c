@@ -265,6 +265,24 @@ TEST(a_message_that_a_member_refuses_goes_to_nobody_else)
     }
 }
 
+SPEC("MQTT-3.3.1-12", "MQTT-3.3.1-13", "MQTT-4.8.2-4")
+TEST(what_is_handed_over_has_retain_as_its_new_member_asked)
+{
+    for (int rap = 0; rap < 2; rap++) {
+        struct peer *gone = connect_kept(5, "m0", 60), *q = connect5("q");
+        subscribe(gone, "$share/g/t", 1 | (rap ? 0 : OPT_RETAIN_AS_PUBLISHED));
+        drop(gone);
+        publish_retained(q, "t", "x", 1);
+        struct peer *m = connect5("m1");
+        subscribe(m, "$share/g/t", 1 | (rap ? OPT_RETAIN_AS_PUBLISHED : 0));
+        gone = connect5("m0"); /* a clean start ends the session that holds it */
+        CHECK_EQ(expect_publish(m, "t", "x").retain, rap);
+        drop(m);
+        drop(gone);
+        drop(q);
+    }
+}
+
 SPEC("U5-4.8.2-qos1")
 TEST(a_qos_1_message_of_a_session_that_ends_goes_to_another_member)
 {

@@ -1,14 +1,19 @@
 /* check.c - what the tests of the ESP-IDF port talk to, on IDF's linux target or on stubs of its headers.
  *
  * CHECK is "facade" (mosq_broker.h) or "own" (midge_esp.h). CHECK_CERT, CHECK_KEY and CHECK_CA are PEM files for TLS,
- * the last one for clients with certificates. Prints "port N" and "tls N" when it serves.
+ * the last one for clients with certificates. With CHECK_NVS state is kept in NVS and written each second; with
+ * CHECK_ACCOUNTS clients need an account there. Prints "port N", "tls N", "ws N" and "wss N" when it
+ * serves.
  */
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
 
 #include "esp_tls.h"
 #include "midge_esp.h"
+#include "midge_esp_accounts.h"
+#include "midge_esp_nvs.h"
 #include "mosq_broker.h"
+#include "nvs_flash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +67,7 @@ static void on_message(char *client, char *topic, char *data, int len, int qos, 
 
 static int run_facade(void)
 {
-    esp_tls_cfg_server_t tls;
+    static esp_tls_cfg_server_t tls;
     struct mosq_broker_config config = {
         .host = "127.0.0.1",
         .port = atoi(getenv("CHECK_PORT")),
@@ -146,15 +151,43 @@ static void on_state(void *user, bool running)
     printf("%s\n", running ? "ready" : "stopped");
 }
 
+/* NULL: not wanted. */
+static struct midge_esp_accounts *open_accounts(void)
+{
+    if (!getenv("CHECK_ACCOUNTS"))
+        return NULL;
+    struct midge_esp_accounts *a = midge_esp_accounts_open(NULL, NULL);
+    if (!a || midge_esp_accounts_set(a, "wrong", "x", "reed everything") != MIDGE_ERR_INVALID ||
+        midge_esp_accounts_set(a, "sensor", "secret", "write from/%u/#\nread time\ndeny from/+/raw") != MIDGE_OK ||
+        midge_esp_accounts_set(a, "panel", "other", "read from/+/+\nreadwrite app/#") != MIDGE_OK ||
+        midge_esp_accounts_set(a, "former", "secret", NULL) != MIDGE_OK ||
+        midge_esp_accounts_remove(a, "former") != MIDGE_OK ||
+        midge_esp_accounts_set(a, NULL, NULL, "read time") != MIDGE_OK)
+        abort();
+    return a;
+}
+
 static int run_own(void)
 {
     static _Alignas(16) unsigned char block[96 * 1024];
     struct midge_memory memory;
     struct midge_esp_stats stats;
-    esp_tls_cfg_server_t tls;
+    static esp_tls_cfg_server_t tls;
     if (!midge_arena_memory(block, sizeof block, &memory))
         return 90;
-    const struct midge_esp_config config = { .memory = &memory, .state = on_state, .sockets = 24 };
+    if (nvs_flash_init())
+        return 89;
+    static const struct midge_esp_nvs_config nvs = { .relaxed_ms = 1000 };
+    struct midge_esp_accounts *accounts = open_accounts();
+    const struct midge_hooks hooks = { .user = accounts,
+                                       .login = midge_esp_accounts_login,
+                                       .allow = midge_esp_accounts_allow,
+                                       .event = midge_esp_report };
+    const struct midge_esp_config config = { .memory = &memory,
+                                             .hooks = accounts ? &hooks : NULL,
+                                             .state = on_state,
+                                             .nvs = getenv("CHECK_NVS") ? &nvs : NULL,
+                                             .sockets = 24 };
     broker = midge_esp_new(&config);
     if (!broker || midge_esp_listen(broker, "127.0.0.1", 0, NULL))
         return 91;
@@ -165,7 +198,12 @@ static int run_own(void)
         if (midge_esp_listen(broker, "127.0.0.1", 0, &tls))
             return 93;
         printf("tls %u\n", midge_esp_port(broker));
+        if (midge_esp_listen_ws(broker, "127.0.0.1", 0, &tls, NULL))
+            return 94;
+        printf("wss %u\n", midge_esp_port(broker));
     }
+    if (midge_esp_listen_ws(broker, "127.0.0.1", 0, NULL, "/mqtt") == 0)
+        printf("ws %u\n", midge_esp_port(broker));
     xTaskCreate(other_task, "other", 4096, NULL, 2, NULL);
     int rc = midge_esp_run(broker);
     while (!task_done)
@@ -174,6 +212,7 @@ static int run_own(void)
     printf("passes %u accepted %u refused %u sockets %u waiting %u\n", (unsigned)stats.passes,
            (unsigned)stats.accepted, (unsigned)stats.refused, (unsigned)stats.sockets, (unsigned)stats.waiting_bytes);
     midge_esp_free(broker);
+    midge_esp_accounts_close(accounts);
     return rc;
 }
 

@@ -7,6 +7,7 @@ messages out of order, retained values older than the last one acknowledged, ses
 """
 import argparse
 import asyncio
+import getpass
 import pathlib
 import random
 import socket
@@ -55,7 +56,7 @@ class Client:
         while True:
             try:
                 reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
-                self.writer.write(packet(0x10, text(b"MQTT") + bytes([4, 0, 0, 60]) + text(self.name.encode())))
+                self.send(packet(0x10, text(b"MQTT") + bytes([4, 0, 0, 60]) + text(self.name.encode())))
                 while True:
                     first = (await reader.readexactly(1))[0]
                     n, shift = 0, 0
@@ -71,7 +72,7 @@ class Client:
             finally:
                 self.up.clear()
                 if self.writer:
-                    self.writer.close()
+                    self.writer.transport.abort()
             await asyncio.sleep(0.005)
 
     def take(self, first, body):
@@ -86,10 +87,10 @@ class Client:
             pid = struct.unpack(">H", body)[0]
             self.released[pid] = True
             self.acknowledged(pid)
-            self.writer.write(packet(0x62, body))
+            self.send(packet(0x62, body))
         elif kind == 6:
             self.received.discard(body)
-            self.writer.write(packet(0x70, body))
+            self.send(packet(0x70, body))
         elif kind == 7:
             self.released.pop(struct.unpack(">H", body)[0], None)
             self.more()
@@ -98,13 +99,13 @@ class Client:
 
     def connected(self, body):
         assert body[1] == 0, f"{self.name}: CONNACK {body.hex()}"
-        if self.was_up and not body[0]:
+        if self.was_up and not body[0]:  # Session Present
             self.sessions_gone += 1
         self.was_up = True
         for pid in self.released:
-            self.writer.write(packet(0x62, struct.pack(">H", pid)))
+            self.send(packet(0x62, struct.pack(">H", pid)))
         for first, rest, _ in list(self.out.values()):
-            self.writer.write(packet(first | 8, rest))
+            self.send(packet(first | 8, rest))
         self.up.set()
         self.more()
 
@@ -119,13 +120,17 @@ class Client:
         topic, qos = body[2:at].decode(), first >> 1 & 3
         pid = body[at:at + 2]
         if qos == 1:
-            self.writer.write(packet(0x40, pid))
+            self.send(packet(0x40, pid))
         elif qos == 2:
-            self.writer.write(packet(0x50, pid))
+            self.send(packet(0x50, pid))
             if pid in self.received:
                 return
             self.received.add(pid)
         self.message(topic, body[at + 2 if qos else at:].decode(), qos)
+
+    def send(self, data):
+        if not self.writer.transport.is_closing():
+            self.writer.write(data)
 
     def message(self, topic, payload, qos):
         pass
@@ -141,12 +146,12 @@ class Client:
         rest = text(topic.encode()) + struct.pack(">H", self.pid) + payload.encode()
         first = 0x30 | qos << 1 | retain
         self.out[self.pid] = (first, rest, done)
-        self.writer.write(packet(first, rest))
+        self.send(packet(first, rest))
 
     async def subscribe(self, topic, qos):
         await self.up.wait()
         self.suback.clear()
-        self.writer.write(packet(0x82, struct.pack(">H", 1) + text(topic.encode()) + bytes([qos])))
+        self.send(packet(0x82, struct.pack(">H", 1) + text(topic.encode()) + bytes([qos])))
         await self.suback.wait()
 
 
@@ -201,7 +206,7 @@ class Midge:
         self.program, self.log = program, open(folder / "midge.log", "ab")
         self.conf = folder / "midge.conf"
         self.conf.write_text(
-            f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n"
+            f"listener {port} 127.0.0.1\nallow_anonymous true\nuser {getpass.getuser()}\npersistence true\npersistence_location {folder}/\n"
             f"max_queued_messages 0\nmax_inflight_messages 20\n{'durability relaxed' if relaxed else ''}\n")
         self.port = port
         self.process = None
@@ -215,20 +220,22 @@ class Midge:
         self.process.wait()
 
 
-def retained_now(port):
-    """topic -> value, by a client of its own."""
+def retained_now(port, count):
+    """topic -> value, by a client of its own, once there are `count`. They come, or the test has found something."""
     with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as s:
         s.sendall(packet(0x10, text(b"MQTT") + bytes([4, 2, 0, 60]) + text(b"looker")) +
-                  packet(0x82, b"\0\1" + text(b"r/#") + b"\0") + packet(0xC0, b""))
+                  packet(0x82, b"\0\1" + text(b"r/#") + b"\0"))
         got, f = {}, s.makefile("rb")
-        while True:
-            first, n = f.read(2)
-            body = f.read(n)
-            if first >> 4 == 13:
-                return got
-            if first >> 4 == 3:
-                at = 2 + struct.unpack_from(">H", body)[0]
-                got[body[2:at].decode()] = int(body[at:])
+        try:
+            while len(got) < count:
+                first, n = f.read(2)
+                body = f.read(n)
+                if first >> 4 == 3:
+                    at = 2 + struct.unpack_from(">H", body)[0]
+                    got[body[2:at].decode()] = int(body[at:])
+        except OSError:
+            pass
+        return got
 
 
 async def all_up(clients):
@@ -269,7 +276,8 @@ async def run(options, folder):
         floor = list(retainer.acked)
         midge.start()
         await until(lambda: port_open(port), "midge listens again")
-        now = await asyncio.get_running_loop().run_in_executor(None, retained_now, port)
+        now = await asyncio.get_running_loop().run_in_executor(None, retained_now, port,
+                                                                  sum(n > 0 for n in floor))
         stale += sum(now.get(f"r/{i}", 0) < floor[i] for i in range(RETAINED))
         if cycle % 100 == 99:
             print(f"{cycle + 1} cycles, {sum(len(p.acked) for p in publishers)} messages acknowledged", flush=True)
