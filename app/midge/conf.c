@@ -242,6 +242,7 @@ static struct conf *new_conf(void)
     init_listener(c, &c->fallback);
     init_auth(&c->auth);
     c->memory_limit = CONF_UNSET;
+    c->admin_port = CONF_UNSET;
     c->retain_available = true;
     c->set_tcp_nodelay = true;
     c->connection_messages = true;
@@ -306,9 +307,16 @@ static bool check_listener(struct conf_reader *r, const struct conf_listener *l)
     if (l->crlfile.text && !l->cafile.text && !l->capath.text)
         return fail_at(r, &l->crlfile, "crlfile", "needs cafile or capath for this listener");
     const struct conf_text at = { NULL, l->file ? l->file : r->file, l->line };
-    if (l->require_certificate && !l->cafile.text && !l->capath.text)
+    bool has_ca = l->cafile.text || l->capath.text;
+    if (l->require_certificate && !has_ca)
         return fail_at(r, &at, "require_certificate",
                        "needs cafile or capath, to know whose certificates are good");
+    if ((l->use_identity_as_username || l->use_subject_as_username) && !has_ca && !l->psk_hint.text)
+        return fail_at(r, &at,
+                       l->use_identity_as_username ? "use_identity_as_username" : "use_subject_as_username",
+                       "needs cafile or capath and the clients' certificates, or psk_hint");
+    if (l->psk_hint.text && !conf_auth_of(r->conf, l)->psk_file.text)
+        return fail_at(r, &l->psk_hint, "psk_hint", "needs psk_file");
     return true;
 }
 

@@ -133,9 +133,12 @@ enum midge_reason midge_connect_allowed(struct midge_conn *c, struct midge_conne
         pk->client_id = answer->client_id;
         midge_hello(c, pk);
     }
-    const struct midge_session *known = MIDGE_LOCAL ? midge_session_find(&m->sessions, pk->client_id) : NULL;
-    if (known && known->local)
+    const bool may_be_ours = MIDGE_LOCAL || MIDGE_BRIDGE;
+    const struct midge_session *known = may_be_ours ? midge_session_find(&m->sessions, pk->client_id) : NULL;
+    if (MIDGE_LOCAL && known && known->local)
         /* the application's own client is not to be taken over from outside */
+        return MIDGE_RC_CLIENT_ID_NOT_VALID;
+    if (known && midge_inside_of(known) && !midge_is_inside(c))
         return MIDGE_RC_CLIENT_ID_NOT_VALID;
     if (!will_allowed(c, pk))
         return MIDGE_RC_NOT_AUTHORIZED;

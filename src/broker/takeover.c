@@ -23,7 +23,7 @@ static void back_from_away(struct midge *m, struct midge_session *s)
 struct midge_session *midge_session_take(struct midge_conn *c, const struct midge_connect *pk, bool *present)
 {
     struct midge *m = c->m;
-    uint32_t expiry_s = MIDGE_PERSIST ? midge_granted_expiry(m, pk->session_expiry_s) : 0;
+    uint32_t expiry_s = MIDGE_PERSIST ? midge_granted_expiry(c, pk->session_expiry_s) : 0;
     struct midge_session *s = midge_session_find(&m->sessions, pk->client_id);
     if (s && s->conn) {
         midge_conn_end(s->conn, MIDGE_RC_SESSION_TAKEN_OVER); /* [MQTT-3.1.4-3] [MQTT311-3.1.4-2] */
@@ -33,7 +33,7 @@ struct midge_session *midge_session_take(struct midge_conn *c, const struct midg
         midge_session_end(m, s, MIDGE_RC_SUCCESS); /* [MQTT-3.1.2-4] [MQTT311-3.1.2-6] */
         s = NULL;
     }
-    if (!midge_quota_client(m))
+    if (!midge_is_inside(c) && !midge_quota_client(m))
         return NULL;
     *present = s != NULL; /* [MQTT-3.2.2-3] */
     if (!s && midge_quota_session(m))
@@ -57,6 +57,8 @@ struct midge_session *midge_session_take(struct midge_conn *c, const struct midg
     s->expiry_s = expiry_s;
     s->doomed = 0;
     c->session = s;
+    if (midge_is_inside(c))
+        midge_inside_take(c, s);
     if (MIDGE_PERSIST && s->outbox)
         rewind_outbox(s->outbox);
     return s;

@@ -47,6 +47,7 @@ struct timespec {
 };
 #define CLOCK_REALTIME 1
 #define CLOCK_MONOTONIC 4
+#define CLOCK_REALTIME 0
 int clock_gettime(int clock, struct timespec *out);
 int fcntl(int fd, int command, ...);
 int close(int fd);
