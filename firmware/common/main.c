@@ -167,7 +167,8 @@ static void turn(void)
 static _Noreturn void stop(void)
 {
     midge_lwip_stop(&port);
-    for (uint64_t until = board_ms() + STOP_MS; midge_lwip_open(&port) && board_ms() < until;)
+    uint64_t until = board_ms() + STOP_MS;
+    while ((midge_lwip_open(&port) || lwip_stats.mem.used) && board_ms() < until) /* until the last word has arrived */
         turn();
     say_stats();
     midge_lwip_end(&port);
