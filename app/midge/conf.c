@@ -242,6 +242,7 @@ static struct conf *new_conf(void)
     init_listener(c, &c->fallback);
     init_auth(&c->auth);
     c->memory_limit = CONF_UNSET;
+    c->admin_port = CONF_UNSET;
     c->retain_available = true;
     c->set_tcp_nodelay = true;
     c->connection_messages = true;

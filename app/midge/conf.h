@@ -105,11 +105,12 @@ struct conf {
 
     int64_t max_inflight_messages, max_inflight_bytes, max_queued_messages, max_queued_bytes, max_packet_size;
     int64_t max_keepalive, memory_limit, message_size_limit, sys_interval, global_max_connections;
-    int64_t global_max_clients, connections_per_address, session_expiry_s, log_facility, autosave_s;
+    int64_t global_max_clients, connections_per_address, session_expiry_s, log_facility, autosave_s,
+        admin_port;
     bool queue_qos0_messages, retain_available, set_tcp_nodelay, persistence;
     uint8_t queue_policy, durability;
     struct conf_list clientid_prefixes;
-    struct conf_text pid_file, user, persistence_location, persistence_file;
+    struct conf_text pid_file, user, persistence_location, persistence_file, control_socket, admin_address;
 
     uint8_t log_dest, log_types; /* 0 = not given; then stderr, and error to information */
     bool log_none;               /* log_type none */

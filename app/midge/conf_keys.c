@@ -168,6 +168,15 @@ static bool set_memory(struct conf_reader *r, char *value)
            conf_fail(r, "%s is too little to serve anybody; give 1048576 or more", word);
 }
 
+static bool set_admin(struct conf_reader *r, char *value)
+{
+    const char *word = conf_word(&value);
+    if (!word || !conf_number(r, word, 0, UINT16_MAX, &r->conf->admin_port))
+        return false;
+    const char *address = conf_word(&value);
+    return conf_end(r, &value) && (!address || conf_text_set(r, &r->conf->admin_address, address));
+}
+
 static bool set_stamp(struct conf_reader *r, char *value)
 {
     if (strlen(value) >= CONF_STAMP_SIZE)
@@ -398,6 +407,14 @@ const struct conf_key conf_keys[] = {
       .help = "the facility of syslog is local0 to local7" },
     { "connection_messages", GLOBAL(connection_messages), FLAG, RELOAD, .unset = "true",
       .help = "clients that come and go are logged" },
+
+    /* seeing inside */
+    { "control_socket", GLOBAL(control_socket), .type = CONF_PATH, .words = "PATH", .unset = "none",
+      .help =
+          "a Unix socket for 'midge ctl', which the broker's user and root alone may use; Midge's own key" },
+    { "admin_listener", GLOBAL(admin_port), SET(set_admin, "PORT [ADDRESS]"), .unset = "none",
+      .help = "HTTP: /metrics for Prometheus, /health; on 127.0.0.1 unless an address is given, * for all; "
+              "Midge's own key" },
 
     /* what Midge does not do */
     { "auth_plugin", .scope = CONF_AUTH, REFUSED, .help = PLUGIN },
