@@ -136,7 +136,7 @@ static bool is_sound(sqlite3 *db)
 
 static const char *reason_of(sqlite3 *db)
 {
-    return sqlite3_errcode(db) == SQLITE_CANTOPEN ? "cannot be opened: is its folder there, and this user's to write in?"
+    return sqlite3_errcode(db) == SQLITE_CANTOPEN ? "cannot be opened: is its folder there, and writable by this user?"
                                                   : sqlite3_errmsg(db);
 }
 
