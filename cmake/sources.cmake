@@ -47,6 +47,7 @@ set(MIDGE_BROKER_SOURCES
     src/broker/deliver.c
     src/broker/durable.c
     src/broker/expire.c
+    src/broker/inside.c
     src/broker/limits.c
     src/broker/local.c
     src/broker/login.c
@@ -69,6 +70,7 @@ set(MIDGE_CLIENT_SOURCES
     src/client/connect.c
     src/client/outbox.c
     src/client/pull.c
+    src/client/relay.c
 )
 
 # Layers that need no library. TLS is apart: CMakeLists.txt.
@@ -80,7 +82,16 @@ set(MIDGE_NET_SOURCES
     net/ws_upgrade.c
 )
 
+# Bridges: a client of two brokers at once, above include/midge.
+set(MIDGE_BRIDGE_SOURCES
+    plug/bridge/bridge.c
+    plug/bridge/map.c
+    plug/bridge/near.c
+    plug/bridge/relay.c
+)
+
 set(MIDGE_POSIX_SOURCES
+    ports/posix/dial.c
     ports/posix/link.c
     ports/posix/listen.c
     ports/posix/log.c
@@ -91,6 +102,7 @@ set(MIDGE_POSIX_SOURCES
     ports/posix/psk.c
     ports/posix/settings.c
     ports/posix/sock.c
+    ports/posix/uplink.c
 )
 
 # Answers to the broker's questions, from files; the second list needs OpenSSL.
@@ -112,6 +124,7 @@ set(MIDGE_COMPAT_SOURCES
 
 set(MIDGE_APP_SOURCES
     app/midge/conf.c
+    app/midge/conf_bridge.c
     app/midge/conf_keys.c
     app/midge/conf_value.c
     app/midge/control.c
