@@ -185,8 +185,12 @@ struct conf_key {
     const char *help; /* what it does; refused: what to do instead; a value out of min..max: the same */
 };
 
-extern const struct conf_key conf_keys[];
-extern const size_t conf_key_count;
+/* Those of bridges have a table of their own. */
+extern const struct conf_key conf_keys[], conf_bridge_keys[];
+extern const size_t conf_key_count, conf_bridge_key_count;
+
+/* All of both, one by one; NULL: there are not so many. */
+const struct conf_key *conf_key_at(size_t i);
 
 /* NULL: no such key. A name that ends in "*" stands for all that begin like it. */
 const struct conf_key *conf_key_find(const char *name);
