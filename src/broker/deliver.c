@@ -170,7 +170,7 @@ void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t win
         if (!still_wanted(m, s, e))
             continue;
         fly(m, s, e);
-        ob->resend = ob->resend ? ob->resend : e; /* to be sent, if for the first time */
+        ob->resend = ob->resend ? ob->resend : e; /* to be sent, if for the first time, and if it is wanted then */
     }
 }
 
