@@ -415,7 +415,9 @@ struct midge_conn *midge_accept(struct midge *m, const struct midge_peer *peer, 
         c = midge_mem_zalloc(&m->mem, sizeof *c, MIDGE_TAG_CONN);
     if (c) {
         c->m = m;
-        c->user = peer->user;
+        c->user = MIDGE_BRIDGE && peer->inside ? (void *)peer->inside : peer->user;
+        c->inside = MIDGE_BRIDGE && peer->inside;
+        c->forgets = peer->forgets;
         c->address_key = peer->address_key;
         c->maximum_packet = UINT32_MAX;
             c->heard = midge_age32(m);
@@ -429,7 +431,7 @@ struct midge_conn *midge_accept(struct midge *m, const struct midge_peer *peer, 
 
 void midge_conn_mark_ready(struct midge_conn *c)
 {
-    if (!c->ready.pprev)
+    if (!c->ready.pprev && !c->inside)
         midge_fifo_push(&c->m->ready, &c->ready);
 }
 
@@ -455,7 +457,7 @@ void midge_lost(struct midge_conn *c, midge_ms now)
     struct midge *m = c->m;
     midge_enter(m, now);
     midge_conn_abort(c, MIDGE_RC_UNSPECIFIED); /* a network failure, if nothing ended it before */
-    if (m->hooks->lost)
+    if (m->hooks->lost && !c->inside)
         m->hooks->lost(m->hooks->user, c);
     free_sending(c);
     free_control(c);
@@ -494,7 +496,7 @@ struct midge *midge_conn_broker(const struct midge_conn *c)
 
 void midge_conn_who(const struct midge_conn *c, struct midge_who *who)
 {
-    *who = (struct midge_who){ .peer = c->user, .tag = c->tag, .version = c->version };
+    *who = (struct midge_who){ .peer = c->inside ? NULL : c->user, .tag = c->tag, .version = c->version };
     if (c->session)
         who->client_id = midge_session_id(c->session);
     else if (c->m->hello == c)
@@ -514,7 +516,7 @@ void midge_conn_tell(struct midge_conn *c, enum midge_event_kind kind, uint8_t r
 
 bool midge_allowed(struct midge *m, const struct midge_session *s, enum midge_access what, struct midge_slice topic)
 {
-    if (!m->hooks->allow)
+    if (!m->hooks->allow || midge_inside_of(s))
         return true;
     struct midge_who who;
     midge_session_who(s, &who);
@@ -549,7 +551,7 @@ enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice b
     if (MIDGE_V5 && MIDGE_PERSIST && s && midge_props_has(&pk.props, PROP_SESSION_EXPIRY)) {
         if (s->expiry_s == 0 && midge_props_number(&pk.props, PROP_SESSION_EXPIRY) != 0)
             return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.14.2.2.2]: the packet is not valid, so the will stays */
-        s->expiry_s = midge_granted_expiry(c->m, midge_props_number(&pk.props, PROP_SESSION_EXPIRY));
+        s->expiry_s = midge_granted_expiry(c, midge_props_number(&pk.props, PROP_SESSION_EXPIRY));
     }
     if (MIDGE_WILL && s && pk.reason == MIDGE_RC_SUCCESS) {
         if (MIDGE_DURABLE)

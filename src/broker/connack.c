@@ -4,7 +4,7 @@
 const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c)
 {
     const struct midge_hooks *h = m->hooks;
-    return MIDGE_OWN_LIMITS && c && h->limits ? h->limits(h->user, c->user) : m->limits;
+    return MIDGE_OWN_LIMITS && c && !c->inside && h->limits ? h->limits(h->user, c->user) : m->limits;
 }
 
 uint8_t midge_max_qos(const struct midge_limits *l)
@@ -21,9 +21,10 @@ uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_conne
     return over && pk->version == MIDGE_V50 ? most : pk->keepalive_s;
 }
 
-uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s)
+uint32_t midge_granted_expiry(const struct midge_conn *c, uint32_t asked_s)
 {
-    return asked_s < m->limits->session_expiry_s ? asked_s : m->limits->session_expiry_s;
+    uint32_t most = c->inside ? UINT32_MAX : c->m->limits->session_expiry_s;
+    return asked_s < most ? asked_s : most;
 }
 
 /* ---- the packet --------------------------------------------------------------------------------------- */

@@ -233,7 +233,7 @@ void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e,
 
 /* ---- one PUBLISH -------------------------------------------------------------------------------------- */
 
-static void fill(const struct midge_conn *c, struct midge_publish_out *out)
+static void fill(const struct midge_conn *c, struct midge_publish_out *out, uint8_t age[MIDGE_AGE_PROP])
 {
     const struct midge_entry *e = c->sending;
     const struct midge_msg *msg = e->msg;
@@ -251,6 +251,8 @@ static void fill(const struct midge_conn *c, struct midge_publish_out *out)
                                        .subscription_ids = e->ids + hidden,
                                        .subscription_id_count = (uint32_t)(e->id_count - hidden),
                                        .payload = midge_msg_payload(msg) };
+    if (MIDGE_BRIDGE && c->inside)
+        out->more_props = midge_inside_age(c, age);
     if (c->frozen_alias && !c->alias_new)
         out->topic = (struct midge_slice){ 0 };
 }
@@ -260,7 +262,8 @@ static bool fits(const struct midge_conn *c)
     if (!MIDGE_V5 || c->maximum_packet == UINT32_MAX)
         return true;
     struct midge_publish_out out;
-    fill(c, &out);
+    uint8_t age[MIDGE_AGE_PROP];
+    fill(c, &out, age);
     return midge_publish_size(&out) <= c->maximum_packet; /* [MQTT-3.1.2-24] */
 }
 
@@ -290,6 +293,9 @@ static bool freeze(struct midge_conn *c)
     c->frozen_expiry_s = 0; /* one that went out before keeps its place after its time [MQTT-4.3.3-7] */
     (void)midge_msg_left(e->msg, c->m->age, &c->frozen_expiry_s);
     c->frozen_alias = 0;
+    if (MIDGE_BRIDGE && c->inside)
+        ((struct midge_inside *)c->user)->frozen_age_s =
+            (uint32_t)((c->m->age - midge_msg_arrival(e->msg)) / 1000u);
     return MIDGE_ALIAS_OUT ? choose_alias(c) : fits(c);
 }
 
@@ -342,7 +348,8 @@ static void finish(struct midge_conn *c)
 static uint32_t put_publish(struct midge_conn *c, uint8_t *out, uint32_t room)
 {
     struct midge_publish_out pk;
-    fill(c, &pk);
+    uint8_t age[MIDGE_AGE_PROP];
+    fill(c, &pk, age);
     struct midge_wr w;
     midge_wr_init(&w, out, room, c->sent);
     midge_encode_publish(&w, &pk);

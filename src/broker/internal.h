@@ -59,6 +59,8 @@ struct midge_conn {
     bool choked : 1;                    /* it does not read its answers: nor do we read it */
     bool by_client : 1;                 /* ended by DISCONNECT */
     bool bridge : 1;                    /* CONNECT had the bridge bit */
+    bool inside : 1;                    /* the host's own: `user` is its struct midge_inside */
+    bool forgets : 1;                   /* as in struct midge_peer */
     bool broken : 1;                    /* cannot be answered: ends, without a last word, when the call is over */
     bool published : 1;                 /* a PUBLISH came since the last look at memory pressure */
     uint16_t window;                    /* QoS 1 and 2 in flight at most: the client's Receive Maximum and our limit */
@@ -105,6 +107,7 @@ struct midge {
     uint8_t busy;                 /* depth of calls into the core: hooks are answered from inside */
     bool shutting_down;
     bool any_broken;              /* some connection's `broken` is set */
+    bool any_inside;              /* there was a struct midge_inside */
     bool any_doomed;              /* some session's `doomed` is set */
     bool any_closing;             /* some local client was closed from inside a hook */
     bool local_due;               /* a local client has something to be handed */
@@ -239,7 +242,7 @@ uint8_t midge_max_qos(const struct midge_limits *l);
 /* Those of its listener; of the broker for NULL. */
 const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c);
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk);
-uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s);
+uint32_t midge_granted_expiry(const struct midge_conn *c, uint32_t asked_s);
 
 /* CONNECT may have to be kept while the answer is open. */
 #define MIDGE_LOGIN_STATE (MIDGE_AUTH || MIDGE_LOGIN_LATER)
@@ -359,6 +362,20 @@ void midge_drop_ops(struct midge *m);
 void midge_local_sweep(struct midge *m); /* those that were closed from inside */
 
 void *midge_local_tag(const struct midge_local *l);
+
+/* inside.c: bridges. Each of these is what it would be without one where there is none. */
+static inline const struct midge_inside *midge_inside_of(const struct midge_session *s)
+{
+    return MIDGE_BRIDGE && s->rest ? s->rest->inside : NULL;
+}
+/* The session is taken by a connection from inside. */
+void midge_inside_take(struct midge_conn *c, struct midge_session *s);
+enum midge_queue_policy midge_queue_policy_of(const struct midge *m, const struct midge_entry *e);
+/* The unsent entry that gives way to e by MIDGE_QUEUE_LAST_VALUE, taken out of its queue; NULL = none. */
+struct midge_entry *midge_inside_replaced(struct midge *m, const struct midge_entry *e);
+/* The property that tells how long the message that c is sending has waited; written to out, empty if there is none. */
+#define MIDGE_AGE_PROP 32
+struct midge_slice midge_inside_age(const struct midge_conn *c, uint8_t out[MIDGE_AGE_PROP]);
 
 /* expire.c: what time does to wills, sessions, retained messages. */
 /* The will of a CONNECT; NULL = it has none, or, with *rc, it cannot be kept. */

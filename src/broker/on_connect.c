@@ -126,6 +126,8 @@ static enum midge_reason establish(struct midge_conn *c, const struct midge_conn
     if (MIDGE_LOCAL && known && known->local)
         /* the application's own client is not to be taken over from outside */
         return MIDGE_RC_CLIENT_ID_NOT_VALID;
+    if (known && midge_inside_of(known) && !c->inside)
+        return MIDGE_RC_CLIENT_ID_NOT_VALID;
     if (!will_allowed(c, pk, client_id))
         return MIDGE_RC_NOT_AUTHORIZED;
     enum midge_reason rc = MIDGE_RC_SUCCESS;
@@ -134,7 +136,7 @@ static enum midge_reason establish(struct midge_conn *c, const struct midge_conn
         return rc;
 
     bool present = false;
-    uint32_t expiry_s = MIDGE_PERSIST ? midge_granted_expiry(m, pk->session_expiry_s) : 0;
+    uint32_t expiry_s = MIDGE_PERSIST ? midge_granted_expiry(c, pk->session_expiry_s) : 0;
     struct midge_session *s = midge_session_take(m, c, client_id, pk->clean_start, expiry_s, &present);
     if (!s) {
         if (MIDGE_WILL)

@@ -15,7 +15,7 @@ static enum midge_reason check(struct midge *m, struct midge_session *s, const s
         return MIDGE_RC_SHARED_NOT_SUPPORTED; /* [U5-3.2.2.3.11-13] */
     if (f->wildcard && !l->wildcards)
         return MIDGE_RC_WILDCARDS_NOT_SUPPORTED; /* [MQTT311-3.8.3-2] */
-    if (id && !l->subscription_ids)
+    if (id && !l->subscription_ids && !midge_inside_of(s))
         return MIDGE_RC_SUBSCRIPTION_IDS_NOT_SUPPORTED;
     if (!midge_allowed(m, s, MIDGE_ACCESS_SUBSCRIBE, f->whole))
         return MIDGE_RC_NOT_AUTHORIZED;

@@ -32,7 +32,7 @@ struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, 
         midge_session_end(m, s, MIDGE_RC_SUCCESS); /* [MQTT-3.1.2-4] [MQTT311-3.1.2-6] */
         s = NULL;
     }
-    if (!midge_quota_client(m))
+    if (!c->inside && !midge_quota_client(m))
         return NULL;
     *present = s != NULL; /* [MQTT-3.2.2-3] */
     if (!s && midge_quota_session(m))
@@ -56,6 +56,8 @@ struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, 
     s->expiry_s = expiry_s;
     s->doomed = 0;
     c->session = s;
+    if (MIDGE_BRIDGE && c->inside)
+        midge_inside_take(c, s);
     if (MIDGE_PERSIST && s->outbox)
         rewind_outbox(s->outbox);
     return s;
