@@ -1,7 +1,7 @@
 /* pool.c - a loop's memory: blocks of one size from slabs, without a header each, and free ones kept in reach.
  *
- *      classes[0] ── 16 B ── free ─► free ─► free       what was given back last is handed out first: it is still in
- *      classes[1] ── 32 B ── free                       the processor's cache
+ *      classes[0] ── 8 B ─── free ─► free ─► free       what was given back last is handed out first: it is still in
+ *      classes[1] ── 16 B ── free                       the processor's cache
  *      ...                                              A slab is cut as it is needed, and belongs to no class.
  *
  * Slabs go back to the system only with the pool: what a burst took stays for the next one. A block of over

@@ -100,8 +100,8 @@ struct midge_sock_queue {
 
 /* ---- the broker's memory (pool.c) ---------------------------------------------------------------------- */
 
-#define MIDGE_POOL_GRAIN ((size_t)16)
-#define MIDGE_POOL_CLASSES 64
+#define MIDGE_POOL_GRAIN ((size_t)8) /* no type of the core's has a greater alignment */
+#define MIDGE_POOL_CLASSES 128
 #define MIDGE_POOL_FIRST_SLAB ((size_t)8 * 1024)
 #define MIDGE_POOL_SLAB ((size_t)64 * 1024 - 32) /* with its header and malloc's */
 

@@ -69,6 +69,7 @@ struct midge_conn {
     uint16_t frozen_alias;              /* fields that must not change between two encodings of one packet */
     uint32_t frozen_expiry_s;
     struct midge_head head;             /* in: of the packet that is arriving */
+    uint32_t address_key;
     struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
     struct midge_control_bytes *control; /* out: answers */
     struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
@@ -83,7 +84,6 @@ struct midge_conn {
     struct midge_timer timer;           /* hello, then keep alive, then linger */
     struct midge_link ready;            /* in midge.ready */
     struct midge_link all;              /* in midge.conns */
-    uint32_t address_key;
 };
 
 /* ---- the broker --------------------------------------------------------------------------------------- */
