@@ -313,6 +313,9 @@ void midge_quota_frame_grown(struct midge_conn *c, uint32_t cap);         /* it 
 bool midge_quota_client(const struct midge *m);                           /* one more that is up? */
 bool midge_quota_session(struct midge *m);                                /* one more; puts an old one out if need be */
 enum midge_reason midge_quota_retain(struct midge *m, const struct midge_msg *msg);
+bool midge_quota_subscribe(const struct midge *m, const struct midge_session *s); /* one more subscription? */
+/* Does a message for `s` pass through, or is there memory for it to stay? */
+bool midge_quota_room(const struct midge *m, const struct midge_session *s);
 /* Is there room in the session's own queue? MIDGE_DROP_REASONS = yes. */
 enum midge_drop midge_quota_queue(const struct midge *m, const struct midge_session *s, uint32_t bytes);
 void midge_quota_pressure(struct midge_conn *c);                          /* after a read: pause? */
