@@ -45,6 +45,9 @@ struct midge_bridge_map {
     bool no_retain;            /* messages lose their RETAIN */
 };
 
+/* NULL: the map is lawful; else what is wrong with it, static text. */
+const char *midge_bridge_map_wrong(const struct midge_bridge_map *map);
+
 /* ---- one bridge ---------------------------------------------------------------------------------------- */
 
 enum midge_bridge_start {

@@ -164,7 +164,7 @@ static const char *check(const struct midge_bridge_options *o)
 {
     const char *wrong = o->map_count ? NULL : "a bridge without a topic";
     for (size_t i = 0; i < o->map_count && !wrong; i++)
-        wrong = bridge_map_wrong(&o->maps[i]);
+        wrong = midge_bridge_map_wrong(&o->maps[i]);
     if (!wrong && (!o->name || !o->node || !o->address_count))
         wrong = "a bridge needs a name, a node and an address";
     if (!wrong && o->version && (o->version < 3 || o->version > 5))
