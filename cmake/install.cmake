@@ -11,7 +11,7 @@ install(DIRECTORY ports/compat/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/
     FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(MIDGE_POSIX)
-    install(TARGETS midge_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(TARGETS midge_program midge-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
 # find_package(midge) brings midge::midge, midge::tls and midge::compat.

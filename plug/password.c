@@ -20,7 +20,6 @@
 
 #define HASH_BYTES 64u
 #define SALT_MAX_BYTES 64u
-#define ROUNDS_MAX 10000000u /* a login that takes seconds helps nobody */
 #define DEFAULT_ROUNDS 210000u
 #define NEW_SALT_BYTES 16u
 #define ARGON2_KIB 19456u /* OWASP's: 19 MiB, two passes, one lane */
@@ -56,7 +55,7 @@ static bool take_rounds(const char **at, uint32_t *out)
     char *end;
     errno = 0;
     unsigned long n = strtoul(*at, &end, 10);
-    if (**at < '1' || **at > '9' || errno || n > ROUNDS_MAX || *end != '$')
+    if (**at < '1' || **at > '9' || errno || n > MIDGE_PASSWORD_ROUNDS_MAX || *end != '$')
         return false;
     *out = (uint32_t)n;
     *at = end + 1;
@@ -174,5 +173,5 @@ bool midge_password_hash(enum midge_password_kind kind, uint32_t rounds, struct 
                                      p.salt_len, 32, out, MIDGE_PASSWORD_HASH_SIZE) == 0;
     if (kind == MIDGE_PASSWORD_PBKDF2)
         p.rounds = rounds ? rounds : DEFAULT_ROUNDS;
-    return p.rounds <= ROUNDS_MAX && digest(password, &p, p.hash) && write_out(&p, out);
+    return p.rounds <= MIDGE_PASSWORD_ROUNDS_MAX && digest(password, &p, p.hash) && write_out(&p, out);
 }

@@ -14,7 +14,8 @@
 extern "C" {
 #endif
 
-#define MIDGE_PASSWORD_HASH_SIZE 256 /* room for any hash that is written */
+#define MIDGE_PASSWORD_HASH_SIZE 256        /* room for any hash that is written */
+#define MIDGE_PASSWORD_ROUNDS_MAX 10000000u /* a login that takes seconds helps nobody */
 
 enum midge_password_kind { MIDGE_PASSWORD_ARGON2ID, MIDGE_PASSWORD_PBKDF2, MIDGE_PASSWORD_SHA512 };
 

@@ -212,8 +212,8 @@ bool conf_read_file(struct conf_reader *r, const char *file)
 /* Numbers that nobody gives are told from those that somebody does. */
 void conf_unset_numbers(void *base, enum conf_scope scope)
 {
-    for (size_t i = 0; i < conf_key_count; i++) {
-        const struct conf_key *k = &conf_keys[i];
+    const struct conf_key *k;
+    for (size_t i = 0; (k = conf_key_at(i)); i++) {
         bool number =
             (k->type == CONF_NUMBER || k->type == CONF_SPAN) && k->standing != CONF_REFUSED && k->at;
         if (number && k->scope == scope) {
@@ -255,6 +255,7 @@ static struct conf *new_conf(void)
     init_listener(&c->fallback);
     init_auth(&c->auth);
     c->memory_limit = CONF_UNSET;
+    c->admin_port = CONF_UNSET;
     c->retain_available = true;
     c->set_tcp_nodelay = true;
     c->connection_messages = true;
@@ -319,9 +320,16 @@ static bool check_listener(struct conf_reader *r, const struct conf_listener *l)
     if (l->crlfile.text && !l->cafile.text && !l->capath.text)
         return conf_fail_at(r, &l->crlfile, "crlfile", "needs cafile or capath for this listener");
     const struct conf_text at = { NULL, l->file ? l->file : r->file, l->line };
-    if (l->require_certificate && !l->cafile.text && !l->capath.text)
+    bool has_ca = l->cafile.text || l->capath.text;
+    if (l->require_certificate && !has_ca)
         return conf_fail_at(r, &at, "require_certificate",
                        "needs cafile or capath, to know whose certificates are good");
+    if ((l->use_identity_as_username || l->use_subject_as_username) && !has_ca && !l->psk_hint.text)
+        return conf_fail_at(r, &at,
+                       l->use_identity_as_username ? "use_identity_as_username" : "use_subject_as_username",
+                       "needs cafile or capath and the clients' certificates, or psk_hint");
+    if (l->psk_hint.text && !conf_auth_of(r->conf, l)->psk_file.text)
+        return conf_fail_at(r, &l->psk_hint, "psk_hint", "needs psk_file");
     return true;
 }
 
@@ -406,31 +414,48 @@ static bool same_text(const struct conf_text *a, const struct conf_text *b)
     return a->text && b->text ? strcmp(a->text, b->text) == 0 : a->text == b->text;
 }
 
-static bool same_value(const struct conf_key *k, const struct conf *old, const struct conf *now)
+/* `a`, `b`: of struct conf, or of struct conf_listener. */
+static bool same_value(const struct conf_key *k, const void *a, const void *b)
 {
-    const char *a = (const char *)old + k->at, *b = (const char *)now + k->at;
+    a = (const char *)a + k->at;
+    b = (const char *)b + k->at;
     switch (k->type) {
     case CONF_FLAG:
     case CONF_WORD:
-        return *a == *b;
+        return memcmp(a, b, 1) == 0;
     case CONF_NUMBER:
     case CONF_SPAN:
         return memcmp(a, b, sizeof(int64_t)) == 0;
     default:
-        return same_text((const void *)a, (const void *)b);
+        return same_text(a, b);
+    }
+}
+
+static void compare(enum conf_scope scope, const void *old, const void *now,
+                    void (*say)(void *user, const char *key), void *user)
+{
+    for (size_t i = 0; i < conf_key_count; i++) {
+        const struct conf_key *k = &conf_keys[i];
+        bool looked_at =
+            k->scope == scope && !k->reload && k->standing == CONF_SERVED && k->type != CONF_SPECIAL;
+        if (looked_at && !same_value(k, old, now))
+            say(user, k->name);
     }
 }
 
 void conf_say_unchanged(const struct conf *old, const struct conf *now,
                         void (*say)(void *user, const char *key), void *user)
 {
-    for (size_t i = 0; i < conf_key_count; i++) {
-        const struct conf_key *k = &conf_keys[i];
-        bool looked_at =
-            k->scope == CONF_GLOBAL && !k->reload && k->standing == CONF_SERVED && k->type != CONF_SPECIAL;
-        if (looked_at && !same_value(k, old, now))
-            say(user, k->name);
-    }
+    compare(CONF_GLOBAL, old, now, say, user);
+    for (const struct conf_listener *a = old->listeners; a; a = a->next)
+        for (const struct conf_listener *b = now->listeners; b; b = b->next) {
+            if (!conf_same_place(a, b))
+                continue;
+            compare(CONF_LISTENER, a, b, say, user);
+            if (!a->certfile.text !=
+                !b->certfile.text) /* new certificates are taken, but not the first one */
+                say(user, "certfile");
+        }
 }
 
 /* ---- include_dir, listener ------------------------------------------------------------------------------ */

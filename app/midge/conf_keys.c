@@ -41,11 +41,6 @@ const char *conf_part_name(enum conf_part part)
 
 bool conf_set_include_dir(struct conf_reader *r, char *value);
 bool conf_set_listener(struct conf_reader *r, char *value);
-bool conf_set_connection(struct conf_reader *r, char *value);
-bool conf_set_address(struct conf_reader *r, char *value);
-bool conf_set_topic(struct conf_reader *r, char *value);
-bool conf_set_restart(struct conf_reader *r, char *value);
-bool conf_set_local_clean(struct conf_reader *r, char *value);
 
 static bool set_flag_of(struct conf_reader *r, char *value, bool *out)
 {
@@ -173,6 +168,15 @@ static bool set_memory(struct conf_reader *r, char *value)
            conf_fail(r, "%s is too little to serve anybody; give 1048576 or more", word);
 }
 
+static bool set_admin(struct conf_reader *r, char *value)
+{
+    const char *word = conf_word(&value);
+    if (!word || !conf_number(r, word, 0, UINT16_MAX, &r->conf->admin_port))
+        return false;
+    const char *address = conf_word(&value);
+    return conf_end(r, &value) && (!address || conf_text_set(r, &r->conf->admin_address, address));
+}
+
 static bool set_stamp(struct conf_reader *r, char *value)
 {
     if (strlen(value) >= CONF_STAMP_SIZE)
@@ -198,7 +202,6 @@ static bool set_origin(struct conf_reader *r, char *value)
 #define SET(function, look) .type = CONF_SPECIAL, .set = (function), .words = (look)
 #define RELOAD .reload = true
 #define REFUSED .standing = CONF_REFUSED, .words = "", .unset = ""
-#define BRIDGE(field) .scope = CONF_BRIDGE, RELOAD, .at = offsetof(struct conf_bridge, field)
 #define PLUGIN "Midge loads no plugins; password_file and acl_file say who may do what"
 
 const struct conf_key conf_keys[] = {
@@ -399,6 +402,14 @@ const struct conf_key conf_keys[] = {
     { "connection_messages", GLOBAL(connection_messages), FLAG, RELOAD, .unset = "true",
       .help = "clients that come and go are logged" },
 
+    /* seeing inside */
+    { "control_socket", GLOBAL(control_socket), .type = CONF_PATH, .words = "PATH", .unset = "none",
+      .help =
+          "a Unix socket for 'midge ctl', which the broker's user and root alone may use; Midge's own key" },
+    { "admin_listener", GLOBAL(admin_port), SET(set_admin, "PORT [ADDRESS]"), .unset = "none",
+      .help = "HTTP: /metrics for Prometheus, /health; on 127.0.0.1 unless an address is given, * for all; "
+              "Midge's own key" },
+
     /* what Midge does not do */
     { "auth_plugin", .scope = CONF_AUTH, REFUSED, .help = PLUGIN },
     { "auth_plugin_deny_special_chars", .scope = CONF_AUTH, REFUSED, .help = PLUGIN },
@@ -431,134 +442,18 @@ const struct conf_key conf_keys[] = {
       .help = "certificates that have expired are not good; renew them" },
     { "proxy_protocol_v2_require_tls", .scope = CONF_LISTENER, REFUSED,
       .help = "let the proxy refuse what is not TLS" },
-
-    /* bridges */
-    { "connection", .scope = CONF_GLOBAL, SET(conf_set_connection, "NAME"), RELOAD, .unset = "no bridge",
-      .help = "a bridge of this name to another broker; the bridge's keys below it, up to the next "
-              "'connection', are its own" },
-    { "address", BRIDGE(addresses), SET(conf_set_address, "HOST[:PORT]..."), .unset = "",
-      .help = "the other broker, or several that stand for one; an IPv6 address stands in brackets" },
-    { "addresses", BRIDGE(addresses), SET(conf_set_address, "HOST[:PORT]..."), .unset = "",
-      .help = "the same as address" },
-    { "topic", BRIDGE(maps),
-      SET(conf_set_topic, "PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]]"), .unset = "",
-      .help = "topics that the two brokers share; may be repeated; \"\" is an empty prefix" },
-    { "bridge_queue_policy", BRIDGE(policy), WORD("drop_new drop_old end_session refuse last_value"),
-      .unset = "drop_new",
-      .help = "what happens when too much waits for the other broker, of the topics below this line: the new "
-              "message or the oldest goes, or the publisher is refused; last_value: only the newest of each "
-              "topic waits; Midge's own key" },
-    { "bridge_topic_retain", BRIDGE(topic_retain), FLAG, .unset = "true",
-      .help = "messages of the topics below this line keep their RETAIN; Midge's own key" },
-    { "bridge_max_queued_bytes", BRIDGE(queue_bytes), NUMBER(1, UINT32_MAX, "BYTES"),
-      .unset = "max_queued_bytes", .help = "what waits for the other broker; Midge's own key" },
-    { "bridge_max_queued_messages", BRIDGE(queue_msgs), NUMBER(1, INT32_MAX, "COUNT"),
-      .unset = "no limit", .help = "the same, as messages; Midge's own key" },
-    { "bridge_replay_rate", BRIDGE(replay_per_s), NUMBER(1, 1000000, "MESSAGES"), .unset = "no limit",
-      .help = "messages a second at most of those that waited, when the other broker is back; Midge's own "
-              "key" },
-    { "bridge_split_horizon", BRIDGE(split_horizon), FLAG, .unset = "false",
-      .help = "what came through a bridge does not go out through this one: for rings of 3.1.1, where "
-              "messages cannot tell where they have been; Midge's own key" },
-    { "bridge_protocol_version", BRIDGE(version), WORD("mqttv31 mqttv311 mqttv50"), .unset = "mqttv311",
-      .help = "the version of MQTT that the bridge speaks; with mqttv50 properties go along, and messages go "
-              "round in no circle" },
-    { "bridge_transport", BRIDGE(transport), WORD("mqtt websockets"), .unset = "mqtt",
-      .help = "what the other broker speaks; Midge's own key" },
-    { "bridge_websockets_path", BRIDGE(ws_path), TEXT("PATH"), .unset = "/mqtt",
-      .help = "the path of the WebSocket; Midge's own key" },
-    { "try_private", BRIDGE(try_private), FLAG, .unset = "true",
-      .help = "3.1 and 3.1.1: tell the other broker that this is a bridge; if it refuses that, connect "
-              "without" },
-    { "cleansession", BRIDGE(clean_session), FLAG, .unset = "false",
-      .help = "the other broker keeps nothing for the bridge while it is away" },
-    { "local_cleansession", BRIDGE(local_clean), SET(conf_set_local_clean, "true|false"),
-      .unset = "as cleansession", .help = "nothing waits here for the other broker while it is away" },
-    { "clientid", BRIDGE(client_id), TEXT("ID"), .unset = "NAME.HOSTNAME",
-      .help = "the old name of remote_clientid" },
-    { "remote_clientid", BRIDGE(client_id), TEXT("ID"), .unset = "NAME.HOSTNAME",
-      .help = "the bridge's client id at the other broker" },
-    { "local_clientid", BRIDGE(local_client_id), TEXT("ID"), .unset = "local.REMOTE_CLIENTID",
-      .help = "the bridge's client id at this broker" },
-    { "username", BRIDGE(username), TEXT("NAME"), .unset = "none", .help = "the old name of remote_username" },
-    { "remote_username", BRIDGE(username), TEXT("NAME"), .unset = "none",
-      .help = "who the bridge is at the other broker" },
-    { "password", BRIDGE(password), TEXT("PASSWORD"), .unset = "none",
-      .help = "the old name of remote_password" },
-    { "remote_password", BRIDGE(password), TEXT("PASSWORD"), .unset = "none",
-      .help = "and its password or token" },
-    { "local_username", BRIDGE(unused_text), TEXT("NAME"), .standing = CONF_SAME, .unset = "",
-      .help = "the bridge is the broker's own: it needs no account here" },
-    { "local_password", BRIDGE(unused_text), TEXT("PASSWORD"), .standing = CONF_SAME, .unset = "",
-      .help = "the bridge is the broker's own: it needs no account here" },
-    { "keepalive_interval", BRIDGE(keepalive_s), NUMBER(5, 65535, "SECONDS"), .unset = "60",
-      .help = "how often a silent connection is looked after" },
-    { "start_type", BRIDGE(start), WORD("automatic lazy once"), .unset = "automatic",
-      .help = "when the bridge connects: always; when 'threshold' messages wait; or once" },
-    { "idle_timeout", BRIDGE(idle_s), NUMBER(1, INT32_MAX / 1000, "SECONDS"), .unset = "60",
-      .help = "with start_type lazy, how long without a message until it leaves" },
-    { "threshold", BRIDGE(threshold), NUMBER(1, INT32_MAX, "COUNT"), .unset = "10",
-      .help = "with start_type lazy, how many messages have to wait until it connects" },
-    { "restart_timeout", BRIDGE(restart_s), SET(conf_set_restart, "BASE [CAP]"), .unset = "5 30",
-      .help = "seconds until the next try: with CAP a random time that grows from BASE to CAP" },
-    { "round_robin", BRIDGE(round_robin), FLAG, .unset = "false",
-      .help = "all addresses are alike; else the first is returned to when it can be reached" },
-    { "notifications", BRIDGE(notifications), FLAG, .unset = "true",
-      .help = "both brokers have a retained message of whether the bridge is up: 1 or 0" },
-    { "notifications_local_only", BRIDGE(notify_local_only), FLAG, .unset = "false",
-      .help = "only this broker has" },
-    { "notification_topic", BRIDGE(notify_topic), TEXT("TOPIC"),
-      .unset = "$SYS/broker/connection/REMOTE_CLIENTID/state", .help = "its topic" },
-    { "bridge_attempt_unsubscribe", BRIDGE(unsubscribe), FLAG, .unset = "true",
-      .help = "topics that only go out are unsubscribed at the other broker: they may have come in before" },
-    { "bridge_outgoing_retain", BRIDGE(outgoing_retain), FLAG, .unset = "true",
-      .help = "what goes out keeps its RETAIN" },
-    { "bridge_max_packet_size", BRIDGE(packet_bytes), NUMBER(0, UINT32_MAX, "BYTES"), .unset = "0: no limit",
-      .help = "the largest packet that goes out; larger ones are counted and dropped" },
-    { "bridge_receive_maximum", BRIDGE(inflight), NUMBER(1, 65535, "COUNT"), .unset = "100",
-      .help = "QoS 1 and 2 messages on their way at once, each way" },
-    { "bridge_session_expiry_interval", BRIDGE(session_expiry_s), NUMBER(1, UINT32_MAX, "SECONDS"),
-      .unset = "never", .help = "5.0: how long the other broker keeps what waits for the bridge" },
-    { "bridge_bind_address", BRIDGE(bind_address), TEXT("ADDRESS"), .unset = "any",
-      .help = "a local address to connect from" },
-    { "bridge_cafile", BRIDGE(cafile), .type = CONF_FILE, .words = "FILE", .part = CONF_TLS, .unset = "no TLS",
-      .help = "CAs that may have signed the other broker's certificate, PEM; makes TLS" },
-    { "bridge_capath", BRIDGE(capath), .type = CONF_FOLDER, .words = "FOLDER", .part = CONF_TLS,
-      .unset = "no TLS", .help = "a folder of such CAs, prepared by 'openssl rehash'; makes TLS" },
-    { "bridge_certfile", BRIDGE(certfile), .type = CONF_FILE, .words = "FILE", .part = CONF_TLS,
-      .unset = "none", .help = "the bridge's certificate, PEM" },
-    { "bridge_keyfile", BRIDGE(keyfile), .type = CONF_FILE, .words = "FILE", .part = CONF_TLS, .unset = "none",
-      .help = "and its private key, PEM" },
-    { "bridge_insecure", BRIDGE(insecure), FLAG, .part = CONF_TLS, .unset = "false",
-      .help = "the certificate's name need not be the address; only for tests" },
-    { "bridge_alpn", BRIDGE(alpn), TEXT("NAME"), .part = CONF_TLS, .unset = "none",
-      .help = "the protocol asked for in TLS, such as mqtt or x-amzn-mqtt-ca" },
-    { "bridge_psk", BRIDGE(psk), TEXT("KEY"), .part = CONF_TLS, .unset = "none",
-      .help = "a pre-shared key in hexadecimal; makes TLS, in place of certificates" },
-    { "bridge_identity", BRIDGE(identity), TEXT("NAME"), .part = CONF_TLS, .unset = "none",
-      .help = "who the bridge is by that key" },
-    { "bridge_tls_version", BRIDGE(tls_version), WORD("tlsv1.2 tlsv1.3"), .part = CONF_TLS,
-      .unset = "tlsv1.2", .help = "the oldest version of TLS that will do" },
-    { "bridge_ciphers", BRIDGE(ciphers), TEXT("LIST"), .part = CONF_TLS, .unset = "forward secret AEAD",
-      .help = "ciphers of TLS 1.2, as OpenSSL writes them" },
-    { "bridge_ciphers_tls1.3", BRIDGE(ciphers_13), TEXT("LIST"), .part = CONF_TLS, .unset = "OpenSSL's",
-      .help = "cipher suites of TLS 1.3" },
-    { "bridge_tcp_keepalive", BRIDGE(unused_text), TEXT("IDLE INTERVAL COUNTER"), .standing = CONF_SAME,
-      .unset = "", .help = "keepalive_interval finds dead connections" },
-    { "bridge_tcp_user_timeout", BRIDGE(unused_number), NUMBER(0, INT32_MAX, "MS"), .standing = CONF_SAME,
-      .unset = "", .help = "keepalive_interval finds dead connections" },
-    { "bridge_reload_type", BRIDGE(unused_flag), WORD("immediate"), .standing = CONF_SAME, .unset = "immediate",
-      .help = "a bridge that changed begins anew at once, the others stay connected" },
-    { "bridge_max_topic_alias", .scope = CONF_BRIDGE, REFUSED, .help = "leave it out; aliases are used where "
-      "the other broker allows them" },
-    { "bridge_require_ocsp", .scope = CONF_BRIDGE, REFUSED,
-      .help = "Midge asks nobody whether a certificate was revoked; let certificates live shortly" },
-    { "bridge_tls_use_os_certs", .scope = CONF_BRIDGE, REFUSED,
-      .help = "name them: bridge_capath /etc/ssl/certs" },
 };
 const size_t conf_key_count = sizeof conf_keys / sizeof *conf_keys;
 
 /* ---- finding -------------------------------------------------------------------------------------------- */
+
+const struct conf_key *conf_key_at(size_t i)
+{
+    if (i < conf_key_count)
+        return &conf_keys[i];
+    i -= conf_key_count;
+    return i < conf_bridge_key_count ? &conf_bridge_keys[i] : NULL;
+}
 
 static bool is_called(const struct conf_key *k, const char *name)
 {
@@ -568,20 +463,20 @@ static bool is_called(const struct conf_key *k, const char *name)
 
 const struct conf_key *conf_key_find(const char *name)
 {
-    for (size_t i = 0; i < conf_key_count; i++)
-        if (is_called(&conf_keys[i], name))
-            return &conf_keys[i];
-    return NULL;
+    const struct conf_key *k;
+    for (size_t i = 0; (k = conf_key_at(i)) && !is_called(k, name); i++)
+        continue;
+    return k;
 }
 
 const struct conf_key *conf_key_nearest(const char *name)
 {
-    const struct conf_key *best = NULL;
+    const struct conf_key *best = NULL, *k;
     size_t least = NEAR_LIMIT;
-    for (size_t i = 0; i < conf_key_count; i++) {
-        size_t d = near_distance(name, strlen(name), conf_keys[i].name);
+    for (size_t i = 0; (k = conf_key_at(i)); i++) {
+        size_t d = near_distance(name, strlen(name), k->name);
         if (d < least) {
-            best = &conf_keys[i];
+            best = k;
             least = d;
         }
     }
@@ -594,8 +489,8 @@ void conf_keys_print(FILE *out)
 {
     static const char *const scopes[] = { "global", "listener", "accounts", "bridge" };
     static const char *const standings[] = { "served", "same", "refused" };
-    for (size_t i = 0; i < conf_key_count; i++) {
-        const struct conf_key *k = &conf_keys[i];
+    const struct conf_key *k;
+    for (size_t i = 0; (k = conf_key_at(i)); i++) {
         const char *standing = k->type == CONF_FLAG && k->min == k->max && k->standing == CONF_SAME
                                    ? "part"
                                    : standings[k->standing];

@@ -42,8 +42,8 @@ void doors_limits(const struct conf *c, uint32_t descriptors, struct midge_limit
  * on c is in force; it must live until the next one is. `limits` as doors_limits makes them. */
 bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits *limits, char *why,
                size_t why_size);
-/* Files that accounts and rights are in: can they be read and understood? */
-bool doors_check(const struct conf *c, char *why, size_t why_size);
+/* Would that do, as far as one can tell without opening anything? `loop` serves nobody. */
+bool doors_check(struct midge_loop *loop, const struct conf *c, char *why, size_t why_size);
 /* Before the loop is freed. */
 void doors_end(struct doors *d);
 /* After it. */

@@ -8,6 +8,7 @@
 #include "bridges.h"
 #include "conf.h"
 #include "doors.h"
+#include "inside.h"
 #include "logs.h"
 #include "midge/midge_posix.h"
 #include "notify.h"
@@ -38,6 +39,7 @@ struct app {
     struct midge_loop *loop;
     struct doors doors;
     struct bridges bridges;
+    struct inside inside;
     char why[WHY_SIZE];
 };
 
@@ -85,11 +87,23 @@ static struct conf *read_conf(const struct options *o, char *why, size_t why_siz
     return NULL;
 }
 
+/* What is wrong beyond single lines: files that others read, certificates. */
+static bool check(const struct conf *c, char *why, size_t why_size)
+{
+    const struct midge_loop_config config = { .tls = &midge_tls_openssl };
+    struct process_user user;
+    struct midge_loop *loop = midge_loop_new(&config);
+    snprintf(why, why_size, "no memory");
+    bool ok = loop && doors_check(loop, c, why, why_size) && process_find_user(c, &user, why, why_size);
+    midge_loop_free(loop);
+    return ok;
+}
+
 int serve_check(const struct options *o)
 {
     char why[WHY_SIZE];
     struct conf *c = read_conf(o, why, sizeof why);
-    bool ok = c && doors_check(c, why, sizeof why);
+    bool ok = c && check(c, why, sizeof why);
     if (ok)
         printf("midge: %s is in order\n", o->config ? o->config : "the command line");
     else
@@ -117,6 +131,7 @@ static void on_event(void *user, const struct midge_event *event)
 {
     struct app *app = user;
     logs_event(&app->logs, event);
+    inside_event(&app->inside, event);
 }
 
 static void on_lost(void *user, struct midge_conn *conn)
@@ -176,7 +191,8 @@ static void use_limits(struct app *app, const struct midge_limits *limits)
 {
     app->limits_at ^= 1;
     app->limits[app->limits_at] = *limits;
-    midge_set_limits(midge_loop_broker(app->loop), &app->limits[app->limits_at]);
+    app->inside.limits = &app->limits[app->limits_at];
+    midge_set_limits(midge_loop_broker(app->loop), app->inside.limits);
 }
 
 /* All of the new configuration, or nothing of it. */
@@ -315,6 +331,11 @@ static bool restore(struct app *app)
     return !app->store || midge_sqlite_restore(app->store, m, midge_loop_now(app->loop), app->why, WHY_SIZE);
 }
 
+static uint32_t sys_interval_s(const struct conf *c)
+{
+    return c->sys_interval == CONF_UNSET ? 10 : (uint32_t)c->sys_interval;
+}
+
 static bool make_loop(struct app *app)
 {
     const struct midge_hooks hooks = { .user = app,
@@ -327,12 +348,14 @@ static bool make_loop(struct app *app)
         .limits = &app->limits[0],
         .hooks = &hooks,
         .store = app->store ? midge_sqlite_store(app->store) : NULL,
-        .sys_interval_s = app->conf->sys_interval == CONF_UNSET ? 10 : (uint32_t)app->conf->sys_interval,
+        .sys_interval_s = sys_interval_s(app->conf),
         .tls = &midge_tls_openssl,
         .say = logs_line,
         .say_user = &app->logs,
     };
-    app->doors.loop = app->bridges.loop = app->loop = midge_loop_new(&config);
+    app->inside.doors = &app->doors;
+    app->inside.limits = &app->limits[0];
+    app->inside.loop = app->doors.loop = app->bridges.loop = app->loop = midge_loop_new(&config);
     app->doors.socket_count = (int)notify_sockets(&app->doors.sockets);
     snprintf(app->why, WHY_SIZE, "no memory or descriptors for a broker");
     return app->loop != NULL;
@@ -377,7 +400,8 @@ static bool begin(struct app *app)
         !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE) ||
         !bridges_set(&app->bridges, app->conf, app->why, WHY_SIZE))
         return false;
-    if (!leave_root(app))
+    if (!leave_root(app) ||
+        !inside_open(&app->inside, app->conf, sys_interval_s(app->conf), app->why, WHY_SIZE))
         return false;
     say_places(app);
     say_closed(app);
@@ -390,6 +414,7 @@ static void end(struct app *app)
 {
     logs_attach(&app->logs, NULL);
     doors_end(&app->doors);
+    inside_close(&app->inside);
     midge_loop_free(app->loop);
     bridges_end(&app->bridges);
     if (app->store)
@@ -417,7 +442,8 @@ int serve(const struct options *o)
     app.options = o;
     process_fill_streams();
     app.conf = read_conf(o, app.why, WHY_SIZE);
-    if (!app.conf) {
+    if (!app.conf || !check(app.conf, app.why, WHY_SIZE)) {
+        conf_free(app.conf);
         fail(app.why);
         return EXIT_BAD_OPTION;
     }

@@ -254,6 +254,23 @@ void midge_get_stats(const struct midge *m, struct midge_stats *out);
 MIDGE_MUST_USE enum midge_err midge_get_books(const struct midge *m, struct midge_slice client_id,
                                               struct midge_books out[3]);
 
+/* One client that the broker knows. */
+struct midge_client_info {
+    struct midge_who who;   /* peer, tag and username while it is connected */
+    bool connected;
+    uint16_t inflight;      /* QoS 1 and 2 on their way to it */
+    uint32_t subscriptions;
+    uint32_t queued, queued_bytes; /* those in flight included */
+    uint32_t expiry_s;      /* of its session; UINT32_MAX = never */
+};
+
+/* Shows each client, or each retained message, in no order that matters; what is shown lives until `each` returns,
+ * which calls nothing of midge.h meanwhile but midge_message_property. */
+void midge_each_client(const struct midge *m, void (*each)(void *user, const struct midge_client_info *client),
+                       void *user);
+void midge_each_retained(const struct midge *m, void (*each)(void *user, const struct midge_message *message),
+                         void *user);
+
 #ifdef __cplusplus
 }
 #endif

@@ -128,6 +128,10 @@ struct midge_listener;
 MIDGE_MUST_USE int midge_loop_open(struct midge_loop *loop, const struct midge_listen *what,
                                    struct midge_listener **out, char *why, size_t why_size);
 
+/* Is all in order that `what` names: certificates, keys, pre-shared keys? Nothing is opened. As midge_loop_open. */
+MIDGE_MUST_USE int midge_loop_check(const struct midge_loop *loop, const struct midge_listen *what, char *why,
+                                    size_t why_size);
+
 /* New certificates, keys, CRLs, PSKs, origins, path, identity, connections, user: for whoever connects from now on.
  * Transport, address and proxy stay. Not 0: an errno and `why`; everything is as before. */
 MIDGE_MUST_USE int midge_listener_renew(struct midge_listener *l, const struct midge_listen *what, char *why,

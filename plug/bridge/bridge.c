@@ -79,7 +79,8 @@ static void on_granted(struct midge_bridge *b, const struct midge_client_event *
 
 static uint16_t window_of(const struct midge_bridge *b, uint16_t far)
 {
-    uint16_t own = b->o->inflight ? b->o->inflight : 100;
+    uint16_t own = is_v5(b) ? 100 : 20; /* Mosquitto takes no more from a client of 3.x, and cannot say so */
+    own = b->o->inflight ? b->o->inflight : own;
     return far < own ? far : own;
 }
 

@@ -118,11 +118,18 @@ struct midge_esp *midge_esp_new(const struct midge_esp_config *config)
 
 static void close_listeners(struct midge_esp *e)
 {
+    for (struct midge_listener *l = e->listeners; l; l = l->next) {
+        close(l->fd);
+        l->fd = -1;
+    }
+}
+
+static void free_listeners(struct midge_esp *e)
+{
     while (e->listeners) {
         struct midge_listener *l = e->listeners;
         e->listeners = l->next;
-        close(l->fd);
-        midge_esp_release(e, l, sizeof *l);
+        midge_listener_free(e, l);
     }
 }
 
@@ -131,12 +138,12 @@ void midge_esp_free(struct midge_esp *e)
     if (!e)
         return;
     atomic_store(&e->stop, true);
-    close_listeners(e);
     midge_posts_empty(e, true);
     midge_socks_close(e);
     if (e->broker)
         midge_free(e->broker);
     midge_nvs_close(e->nvs);
+    free_listeners(e);
     if (e->wake_fd >= 0)
         close(e->wake_fd);
     midge_esp_release(e, e, sizeof *e);
@@ -199,7 +206,8 @@ static void add_listeners(struct ask *a, const struct midge_esp *e)
         return;
     }
     for (const struct midge_listener *l = e->listeners; l; l = l->next)
-        add(a, l->fd, &a->in);
+        if (l->fd >= 0)
+            add(a, l->fd, &a->in);
 }
 
 static void add_socks(struct ask *a, const struct midge_esp *e)
@@ -252,7 +260,7 @@ static void hand_over(struct midge_esp *e, const struct ask *a)
     for (struct midge_sock *s = e->socks; s; s = s->next)
         midge_sock_event(s, FD_ISSET(s->fd, &a->in), FD_ISSET(s->fd, &a->out));
     for (const struct midge_listener *l = e->listeners; l; l = l->next)
-        if (FD_ISSET(l->fd, &a->in))
+        if (l->fd >= 0 && FD_ISSET(l->fd, &a->in))
             accept_all(e, l);
     if (FD_ISSET(e->wake_fd, &a->in)) {
         midge_wake_drain(e->wake_fd);

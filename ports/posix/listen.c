@@ -364,6 +364,16 @@ int midge_loop_open(struct midge_loop *loop, const struct midge_listen *what, st
     return 0;
 }
 
+int midge_loop_check(const struct midge_loop *loop, const struct midge_listen *what, char *why,
+                     size_t why_size)
+{
+    int err = 0;
+    struct midge_settings *s = midge_settings_new(loop, what, &err, why, why_size);
+    if (s)
+        midge_settings_drop(s);
+    return err;
+}
+
 int midge_loop_listen(struct midge_loop *loop, const char *host, uint16_t port, char *why, size_t why_size)
 {
     const struct midge_listen what = { .host = host, .port = port };

@@ -23,7 +23,16 @@ class Client:
     """One client, connected by connect(). What it gets goes to .messages."""
 
     def __init__(
-        self, broker, client_id, version=V5, clean=True, will=None, keepalive=60, host=None, **connect_props
+        self,
+        broker,
+        client_id,
+        version=V5,
+        clean=True,
+        will=None,
+        keepalive=60,
+        host=None,
+        transport="tcp",
+        **connect_props,
     ):
         self.version = version
         self.clean = clean
@@ -38,7 +47,9 @@ class Client:
         self.go = threading.Event()
         self.go.set()
         early = {} if version == V5 else {"clean_session": clean}
-        self.paho = paho.Client(client_id, protocol=version, reconnect_on_failure=False, **early)
+        self.paho = paho.Client(
+            client_id, protocol=version, reconnect_on_failure=False, transport=transport, **early
+        )
         self.paho.max_queued_messages_set(0)
         self.paho.on_connect = self._on_connect
         self.paho.on_message = self._on_message
@@ -106,7 +117,8 @@ class Client:
         else:
             self.paho.connect(*self.where, self.keepalive)
         # paho leaves Nagle on: a PUBACK after a PUBREC would wait for the broker's delayed ACK
-        self.paho.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        s = self.paho.socket()
+        getattr(s, "_socket", s).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.paho.loop_start()
         self.wait(lambda: self.connack or self.disconnected, "CONNACK")
         return self

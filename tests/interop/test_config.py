@@ -4,12 +4,13 @@ import hashlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
 
 import pytest
-from conftest import MIDGE, TIMEOUT_S, wait_until, write_conf
+from conftest import MIDGE, ROOT, TIMEOUT_S, wait_until, write_conf
 from paho_client import V5, V31, V311, Client
 
 HERE = "listener 0 127.0.0.1\n"
@@ -50,7 +51,12 @@ def hup(b):
 
 def run(*args):
     return subprocess.run(
-        [*MIDGE, *args], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, check=False
+        [*MIDGE, *args],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=TIMEOUT_S,
+        check=False,
     )
 
 
@@ -270,6 +276,21 @@ def test_rights_that_change_reach_clients_that_are_connected(start_conf, tmp_pat
     assert sub.payloads(1) == [b"3"]
 
 
+def test_whose_account_is_gone_or_changed_is_sent_away(start_conf, tmp_path):
+    pw = f"ann:{sha512('a')}\nbob:{sha512('b')}\ncarl:{sha512('c')}\n"
+    b = start_conf(OPEN + "password_file {tmp}/pw\n", pw=pw)
+    clients = {user: login(b, f"of-{user}", user, user[0])[1] for user in ("ann", "bob", "carl")}
+    nobody = login(b, "of-nobody")[1]
+    (tmp_path / "pw").write_text(f"ann:{sha512('a')}\nbob:{sha512('new')}\n", encoding="utf-8")
+    hup(b)
+    assert clients["bob"].wait_disconnected() == 0x87
+    assert clients["carl"].wait_disconnected() == 0x87
+    rewrite(b, HERE + "password_file {tmp}/pw\n")
+    assert nobody.wait_disconnected() == 0x87
+    clients["ann"].subscribe("still/here")
+    clients["ann"].expect_nothing_else()
+
+
 # ---- SIGHUP
 
 
@@ -278,7 +299,10 @@ def test_a_wrong_file_changes_nothing(start_conf, tmp_path):
     path = b.conf
     path.write_text(OPEN + "max_keepalive ten\n", encoding="utf-8")
     said = hup(b)
-    assert said == f"{path}:3: max_keepalive: 'ten' is not a number; give a whole number from 0 to 65535; everything stays as it was"
+    assert (
+        said
+        == f"{path}:3: max_keepalive: 'ten' is not a number; give a whole number from 0 to 65535; everything stays as it was"
+    )
     assert login(b, "a", keepalive=60)[1].connack["props"].ServerKeepAlive == 10
     path.unlink()
     assert "No such file" in hup(b)
@@ -302,6 +326,18 @@ def test_limits_and_listeners_change_and_clients_stay(start_conf, tmp_path, name
     assert code == 0 and c.connack["props"].ServerKeepAlive == 5
     c.publish(name, b"x", qos=1)
     assert first.payloads(1) == [b"x"]
+
+
+def test_what_of_a_listener_waits_for_the_next_start_is_said(start_conf):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    text = f"listener {port} 127.0.0.1\nallow_anonymous true\n"
+    b = start_conf(text)
+    rewrite(b, text + "protocol websockets\n")
+    b.wait_line("protocol changes with the next start only")
+    b.port = port
+    assert login(b, "a")[0] == 0
 
 
 def test_a_listener_that_cannot_open_leaves_all_as_it_was(start_conf):
@@ -330,7 +366,9 @@ def test_log_to_a_file_that_is_moved_away(start_conf, tmp_path):
 
 
 def test_log_types_and_connection_messages(start_conf, name):
-    b = start_conf(OPEN + "log_type notice\nlog_type subscribe\nlog_timestamp false\nconnection_messages false\n")
+    b = start_conf(
+        OPEN + "log_type notice\nlog_type subscribe\nlog_timestamp false\nconnection_messages false\n"
+    )
     c = Client(b, name, V5).connect()
     c.subscribe(name)
     c.unsubscribe(name)
@@ -411,4 +449,100 @@ def test_check(tmp_path):
     (tmp_path / "acl").write_text("topic a\nnonsense\n", encoding="utf-8")
     done = run("-c", str(path), "--check")
     assert done.returncode == 2 and not done.stdout
-    assert done.stderr == f"midge: {path}:3: acl_file: {tmp_path}/acl:2: 'nonsense' is none of: topic user pattern\n"
+    assert (
+        done.stderr
+        == f"midge: {path}:3: acl_file: {tmp_path}/acl:2: 'nonsense' is none of: topic user pattern\n"
+    )
+
+
+# ---- documents
+
+
+def test_documents_that_are_made_from_the_tables_are_fresh():
+    program = os.path.abspath(MIDGE[0]) if os.sep in MIDGE[0] else shutil.which(MIDGE[0])
+    done = subprocess.run(
+        [ROOT / "tools/keys.py", "--check", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# ---- midge passwd
+
+
+def passwd(*args, stdin=""):
+    return subprocess.run(
+        [*MIDGE, "passwd", *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def test_accounts_are_made_changed_and_removed(start_conf, tmp_path):
+    file = tmp_path / "pw"
+    assert passwd("-c", file, "ann", stdin="first\n").returncode == 0
+    assert (file.stat().st_mode & 0o777) == 0o600
+    assert passwd("-b", file, "bob", "pass word").returncode == 0
+    assert passwd("-H", "sha512-pbkdf2", "-I", "1000", file, "carl", stdin="c").returncode == 0
+    assert passwd("-b", "-H", "sha512", file, "dora", "d").returncode == 0
+    assert passwd("-b", file, "ann", "second").returncode == 0
+    b = start_conf(HERE + "password_file {tmp}/pw\n")
+    for user, password, code in [
+        ("ann", "second", 0),
+        ("ann", "first", 0x86),
+        ("bob", "pass word", 0),
+        ("carl", "c", 0),
+        ("dora", "d", 0),
+    ]:
+        assert login(b, f"c-{user}-{password}", user, password)[0] == code, user
+    assert passwd("-D", file, "bob").returncode == 0
+    hup(b)
+    assert login(b, "gone", "bob", "pass word")[0] == 0x86
+
+
+def test_passwords_in_plain_text_are_hashed(tmp_path):
+    file = tmp_path / "pw"
+    file.write_text(f"# people\nann:plain\n\nbob:{sha512('x')}\n", encoding="utf-8")
+    file.chmod(0o640)
+    assert passwd("-U", file).returncode == 0
+    comment, ann, blank, bob = file.read_text(encoding="utf-8").splitlines()
+    assert re.match(r"ann:\$(argon2id|7)\$", ann) and bob == f"bob:{sha512('x')}"
+    assert comment == "# people" and not blank
+    assert (file.stat().st_mode & 0o777) == 0o640
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    "args,status,says",
+    [
+        (["-b", "FILE", "a"], 2, "three are wanted: FILE USER PASSWORD"),
+        (["-x"], 2, "lists them all"),
+        (["-H", "md5", "FILE", "a"], 2, "is none of: argon2id"),
+        (["-I", "0", "FILE", "a"], 2, "is no number"),
+        (["-b", "FILE", "a:b", "c"], 2, "has no colon"),
+        (["FILE", "a"], 2, "none was given"),
+        (["-b", "FILE/none", "a", "b"], 1, "none"),
+        (["-c", "-b", "FILE", "a", "b"], 1, "is there already"),
+        (["-D", "FILE", "nobody"], 1, "there is no user 'nobody'"),
+    ],
+    ids=lambda x: "-".join(x) if isinstance(x, list) else "",
+)
+def test_what_passwd_will_not_do(tmp_path, args, status, says):
+    file = tmp_path / "pw"
+    file.write_text(f"ann:{sha512('x')}\n", encoding="utf-8")
+    done = passwd(*[a.replace("FILE", str(file)) for a in args])
+    assert done.returncode == status and says in done.stderr and done.stderr.count("\n") == 1
+    assert file.read_text(encoding="utf-8") == f"ann:{sha512('x')}\n"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.skipif(not shutil.which("mosquitto_passwd"), reason="no mosquitto_passwd here")
+def test_files_of_mosquitto_passwd(start_conf, tmp_path):
+    subprocess.run(
+        ["mosquitto_passwd", "-c", "-b", tmp_path / "pw", "ann", "x y"], check=True, timeout=TIMEOUT_S
+    )
+    b = start_conf(HERE + "password_file {tmp}/pw\n")
+    assert login(b, "a", "ann", "x y")[0] == 0
+    assert login(b, "b", "ann", "x")[0] == 0x86

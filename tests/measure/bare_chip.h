@@ -46,6 +46,7 @@ struct timespec {
     long tv_nsec;
 };
 #define CLOCK_MONOTONIC 4
+#define CLOCK_REALTIME 0
 int clock_gettime(int clock, struct timespec *out);
 int fcntl(int fd, int command, ...);
 int close(int fd);

@@ -1,4 +1,5 @@
-// client.js - scenarios with MQTT.js; `node client.js PORT VERSION SCENARIO` has status 0 if it passed.
+// client.js - scenarios with MQTT.js; `node client.js PORT VERSION SCENARIO` has status 0 if it passed. The environment
+// variable MQTTJS_OPTIONS may hold further options as JSON; psk: { identity, key } stands for a pskCallback.
 'use strict'
 const assert = require('node:assert/strict')
 const mqtt = require('mqtt')
@@ -13,12 +14,20 @@ const five = version === 5
 const topic = `mqttjs/${version}/${scenario}`
 const TIMEOUT_MS = 30000 // for what happens at once unless something is broken
 const opened = []
+const further = JSON.parse(process.env.MQTTJS_OPTIONS || '{}')
+if (further.psk) {
+  const { identity, key } = further.psk
+  further.pskCallback = () => ({ identity, psk: Buffer.from(key, 'hex') })
+  further.checkServerIdentity = () => undefined // there is no certificate
+  further.ciphers = 'PSK'
+}
 
 // A connected client that gathers its messages and lets a test wait for them.
 async function connect(id, options = {}) {
   const client = await mqtt.connectAsync({
     host: '127.0.0.1',
     port,
+    ...further,
     ...protocol[version],
     clientId: `${id}-${version}-${scenario}`.slice(0, 23),
     clean: true,
@@ -129,7 +138,7 @@ const scenarios = {
     for (const payload of sent) await pub.publishAsync(topic, payload, { qos: 1 })
     // messages may come before connectAsync() is back
     const { clientId } = first.options
-    const where = { host: '127.0.0.1', port, reconnectPeriod: 0, clientId }
+    const where = { host: '127.0.0.1', port, ...further, reconnectPeriod: 0, clientId }
     const back = mqtt.connect({ ...where, ...protocol[version], ...resumable })
     opened.push(back)
     const got = []
