@@ -16,8 +16,7 @@ struct route {
 
 uint32_t midge_origin(const struct midge *m, const struct midge_session *s)
 {
-    const struct midge_map keyed = { .seed = m->origin_seed };
-    return s ? midge_map_hash(&keyed, 0, midge_session_id(s)) | 1u : 0;
+    return s ? midge_hash(m->origin_seed, midge_session_id(s)) | 1u : 0;
 }
 
 /* ---- making the entries ------------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@ import socket
 import subprocess
 
 import pytest
-from conftest import MIDGE, TIMEOUT_S, wait_until, write_conf
+from conftest import MIDGE, ROOT, TIMEOUT_S, wait_until, write_conf
 from paho_client import V5, V31, V311, Client
 
 HERE = "listener 0 127.0.0.1\n"
@@ -328,6 +328,18 @@ def test_limits_and_listeners_change_and_clients_stay(start_conf, tmp_path, name
     assert first.payloads(1) == [b"x"]
 
 
+def test_what_of_a_listener_waits_for_the_next_start_is_said(start_conf):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    text = f"listener {port} 127.0.0.1\nallow_anonymous true\n"
+    b = start_conf(text)
+    rewrite(b, text + "protocol websockets\n")
+    b.wait_line("protocol changes with the next start only")
+    b.port = port
+    assert login(b, "a")[0] == 0
+
+
 def test_a_listener_that_cannot_open_leaves_all_as_it_was(start_conf):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -441,6 +453,17 @@ def test_check(tmp_path):
         done.stderr
         == f"midge: {path}:3: acl_file: {tmp_path}/acl:2: 'nonsense' is none of: topic user pattern\n"
     )
+
+
+# ---- documents
+
+
+def test_documents_that_are_made_from_the_tables_are_fresh():
+    program = os.path.abspath(MIDGE[0]) if os.sep in MIDGE[0] else shutil.which(MIDGE[0])
+    done = subprocess.run(
+        [ROOT / "tools/keys.py", "--check", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # ---- midge passwd
