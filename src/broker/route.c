@@ -141,14 +141,14 @@ static bool for_group(void *arg, struct midge_group *g)
     if (!sub)
         return true;
     uint32_t ids[2] = { g->serial, sub->id };
-    uint8_t qos = lower(sub->qos, r->msg->qos & 3); /* [MQTT-4.8.2-3] */
-    bool may = !qos || midge_quota_room(r->m, sub->session);
+    uint8_t granted = lower(sub->qos, r->msg->qos & 3); /* [MQTT-4.8.2-3] */
+    bool may = !granted || midge_quota_room(r->m, sub->session);
     struct midge_entry *e = may ? new_entry(r, sub->session, ids, sub->id ? 2 : 1) : NULL;
     if (!e)
         return false;
     set_aside(r, e);
     e->shared = true;
-    e->qos = qos & 3u;
+    e->qos = granted & 3u;
     e->retain = sub->retain_as_published && r->msg->retain;
     return true;
 }
