@@ -124,6 +124,7 @@ set(MIDGE_COMPAT_SOURCES
 )
 
 set(MIDGE_APP_SOURCES
+    app/midge/bridges.c
     app/midge/conf.c
     app/midge/conf_bridge.c
     app/midge/conf_keys.c

@@ -482,6 +482,7 @@ bool doors_check(struct midge_loop *loop, const struct conf *c, char *why, size_
 
 void doors_end(struct doors *d)
 {
+    (void)d;
 #if MIDGE_HAS_OPENSSL
     midge_login_worker_free(d->worker);
     d->worker = NULL;
