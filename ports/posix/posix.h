@@ -14,8 +14,9 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-/* One buffer of each for all connections: an idle one owns none. */
-#define MIDGE_LOOP_BUFFER 65536u
+/* One buffer of each for all connections: an idle one owns none. A quarter of a megabyte, because what the kernel does
+ * a call costs as much as copying that; only as much of it as was ever used is resident. */
+#define MIDGE_LOOP_BUFFER (256u * 1024)
 
 /* What epoll gives back: the first member of whatever it watches. */
 enum midge_source { SOURCE_SOCK, SOURCE_DOOR, SOURCE_WATCH, SOURCE_UPLINK };
