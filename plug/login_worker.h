@@ -22,9 +22,9 @@ MIDGE_MUST_USE struct midge_login_worker *midge_login_worker_new(struct midge_lo
 /* Before the loop is freed, and when it no longer runs. NULL is allowed. */
 void midge_login_worker_free(struct midge_login_worker *w);
 
-/* Does `in` give the password that `file` has for its user? The answer comes by midge_login_done: `yes`, of which the
- * client id is copied, or a refusal. Holds `file` until then. `address`: text of midge_peer_text. MIDGE_LATER, MIDGE_ALLOW for who is known, or
- * MIDGE_DENY with *reason when too many wait, in all or from this address. */
+/* Does `in` give the password that `file` has for its user? MIDGE_LATER: the answer comes by midge_login_done: `yes`, of
+ * which the client id is copied, or a refusal; holds `file` until then. MIDGE_ALLOW: who is known. MIDGE_DENY, and
+ * *reason: too many wait, in all or from this address, which is text of midge_peer_text. */
 enum midge_answer midge_login_worker_ask(struct midge_login_worker *w, const struct midge_login *in,
                                          struct midge_login_file *file, const char *address,
                                          const struct midge_login_answer *yes, uint8_t *reason);
