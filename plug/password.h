@@ -25,8 +25,8 @@ const char *midge_password_check(const char *hash);
 /* Takes as long as the hash says: milliseconds to a second. */
 bool midge_password_matches(const char *hash, struct midge_slice password);
 
-/* What stands for a password that matched this hash, for as long as `key` is kept secret: quick to make, so that who comes
- * back is known without hashing again. False: no memory. */
+/* What stands for a password that matched this hash, for as long as `key` is kept secret: quick to make, so that who
+ * comes back is known without hashing again. False: no memory. */
 #define MIDGE_PASSWORD_TOKEN_BYTES 32
 MIDGE_MUST_USE bool midge_password_token(const uint8_t key[MIDGE_PASSWORD_TOKEN_BYTES], const char *hash,
                                          struct midge_slice password,
