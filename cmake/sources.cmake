@@ -98,6 +98,7 @@ set(MIDGE_POSIX_SOURCES
     ports/posix/log_event.c
     ports/posix/loop.c
     ports/posix/memory.c
+    ports/posix/pool.c
     ports/posix/postbox.c
     ports/posix/psk.c
     ports/posix/settings.c

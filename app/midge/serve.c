@@ -393,6 +393,7 @@ static bool go_on(struct app *app)
 
 static bool begin(struct app *app)
 {
+    process_keep_memory();
     app->descriptors = process_descriptors();
     doors_limits(app->conf, app->descriptors, &app->limits[0]);
     if (!process_find_user(app->conf, &app->user, app->why, WHY_SIZE) || !open_files(app) ||
