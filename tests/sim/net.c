@@ -75,6 +75,7 @@ void conn_feed(struct conn *c, uint32_t most)
     model_before(c);
     c->touched = W.age;
     midge_recv(c->c, c->up.at + c->up_at, n, W.now);
+    W.fed_bytes += n;
     model_fed(c);
     W.current = NULL;
     model_after();
@@ -152,6 +153,7 @@ void conn_pull(struct conn *c, uint32_t most)
     if (n && !(before & MIDGE_STATUS_PULL) && !W.tight)
         diverge("bytes came out though the status did not say PULL");
     c->pulled += n;
+    W.pulled_bytes += n;
     buffer_put(&c->in, out, n);
     take_packets(c);
     model_after();

@@ -458,6 +458,15 @@ struct world {
     uint32_t failed_now; /* in the present call */
     uint32_t objects;    /* of the simulator's own */
 
+    /* rights that the host withholds, by slot of the client: bits of topics, of filters */
+    bool acl;
+    uint64_t no_publish[64], no_subscribe[64], no_deliver[64];
+    uint32_t rights_moment[64]; /* when they were changed last */
+
+    /* the host's own doings */
+    const struct session *kicked;
+    uint64_t fed_bytes, pulled_bytes, sent0; /* since this broker began */
+
     /* the store */
     bool store;     /* this world has one */
     bool over;      /* and cannot go on */
@@ -487,6 +496,7 @@ void trace(const char *format, ...) SIM_PRINTF(1);
 void *make(size_t n); /* zeroed */
 void unmake(void *p);
 
+struct content *draw_message(struct client *cl, unsigned version);
 struct content *content_hold(struct content *c);
 void content_drop(struct content *c);
 
@@ -516,6 +526,7 @@ void model_quiet(void);                                     /* nothing is under 
 void model_forget(void);                                    /* the broker is gone */
 void model_shutdown(void); /* is about to happen */
 void model_synced(void);   /* what was told up to now would survive */
+void model_host_published(struct content *content, enum midge_err err);
 void model_killed(void);   /* no connection is there any more, and what was not synced is gone */
 void model_restored(void); /* a new broker has read the store */
 midge_ms model_due(const char **what);
