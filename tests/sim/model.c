@@ -534,7 +534,7 @@ void model_before(struct conn *current)
 {
     W.current = current;
     W.failed_now = 0;
-    W.call_dropped = false;
+    W.call_dropped = W.call_left = false;
     W.age_before = W.age;
     if (W.now > W.last_now) {
         W.age += W.now - W.last_now;
@@ -794,7 +794,7 @@ static void on_disconnected(struct conn *c, const struct midge_event *ev)
         diverge("connection %u of %s is ended with reason %02x: %s", c->serial, s->id, ev->reason, wrong);
     if (c == W.current)
         settle_before_end(c, ev);
-    W.tick_changes = true;
+    W.tick_changes = W.call_left = true;
     c->ended = true;
     c->ended_at = W.age;
     c->end_reason = ev->reason;
@@ -2094,7 +2094,7 @@ void model_shutdown(void)
 void model_synced(void)
 {
     free_ghosts(NULL);
-    W.exposed = false;
+    W.exposed = W.must = false;
 }
 
 static void put_first(struct list *l, struct entry *e)
@@ -2196,7 +2196,7 @@ void model_killed(void)
         for (uint32_t f = 0; f < W.filter_count; f++)
             for (const struct owed *o = W.owed[g][f]; o; o = o->next)
                 stand_still(o->msg);
-    W.exposed = W.tick_changes = false;
+    W.exposed = W.must = W.tick_changes = false;
 }
 
 /* Sessions that were to end with their connection are not there, or end now. */

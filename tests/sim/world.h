@@ -477,7 +477,9 @@ struct world {
     bool exposed;   /* something that the model was told is not synced */
     bool sync_fails, store_dead, store_failed;
     uint32_t store_fails_after; /* operations; UINT32_MAX = never */
-    uint64_t syncs;
+    uint64_t syncs, puts;
+    bool call_left; /* a connection ended in the present call */
+    bool must;      /* a client relies on what is not synced: nothing may go out */
     midge_ms unsynced_since;
     struct entry *ghosts; /* gone, but their records may not be */
 
