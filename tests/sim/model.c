@@ -387,8 +387,8 @@ static void on_ack(struct conn *c, struct session *s, const struct record *r)
         break;
     case PK_PUBREC:
         if (e && !e->app_gen && !e->late && s->slot >= 0 && W.client[s->slot].incarnation == s->incarnation)
-            diverge("message #%u of QoS 2 is acknowledged by %s, which took it for another", e->msg->content->number,
-                    s->id);
+            diverge("message #%u of QoS 2 is acknowledged by %s, which took it for another",
+                    e->msg->content->number, s->id);
         if (e)
             e->state = RELEASED;
         (void)owe(c, PK_PUBREL, r->pid, e ? 0 : 0x92);
@@ -695,7 +695,9 @@ static const char *unlawful_end(const struct conn *c, const struct session *s, u
     case 0x87:
     case 0x9E:
     case 0xA2:
-        return c->version == 3 && (reason != 0x87 || W.acl) ? NULL : "3.1 alone has no code for it"; /* [V31-suback] */
+        return c->version == 3 && (reason != 0x87 || W.acl)
+                   ? NULL
+                   : "3.1 alone has no code for it"; /* [V31-suback] */
     case 0x95:
         return c->packet_maximum < 200 || c->evil ? NULL : "a size that is allowed";
     default:
@@ -856,7 +858,8 @@ static void on_session_ended(struct session *s, const struct midge_event *ev)
     const bool put_out =
         ev->reason == 0x97 && (W.tight || session_count() >= W.limits.sessions || W.call_dropped);
     const bool doomed = W.call_dropped && W.limits.queue_policy == MIDGE_QUEUE_END_SESSION;
-    if (!s->must_end && s != W.kicked && !clean && !put_out && !is_expired(s) && !doomed && !W.shutting_down && !W.leap)
+    if (!s->must_end && s != W.kicked && !clean && !put_out && !is_expired(s) && !doomed &&
+        !W.shutting_down && !W.leap)
         diverge("the session of %s is ended with reason %02x, and there is no reason", s->id, ev->reason);
     TRACE("event   session ended %s reason %02x", s->id, ev->reason);
     W.tick_changes = true;
@@ -916,7 +919,9 @@ static void stop_replays(struct session *s, uint8_t f)
             before = e;
             continue;
         }
-        s->loose |= e->qos && s->oversized[e->msg->content->topic][e->qos]; /* the drop may have been of this one */
+        const uint8_t t = e->msg->content->topic;
+        s->loose |= e->qos &&
+                    (s->oversized[t][e->qos] || s->denied[e->qos] >> t & 1); /* the drop may be of this one */
         if (!begun && !e->twin && !e->again) {
             cut(&s->waiting, before, e);
             free_entry(e);
@@ -1026,8 +1031,8 @@ static void on_message(struct conn *c, const struct midge_event *ev)
         struct record *r = c->at;
         if (r->type == PK_PUBLISH && !r->accepted &&
             (r->content->len ? r->content->number == number : !number) && r->content->topic == topic &&
-            r->content->qos == message->qos && r->content->retain == message->retain && r->dup == message->dup &&
-            r->content->has_expiry == message->has_expiry)
+            r->content->qos == message->qos && r->content->retain == message->retain &&
+            r->dup == message->dup && r->content->has_expiry == message->has_expiry)
             break;
         settle(c);
     }
@@ -1068,6 +1073,8 @@ static void on_dropped(struct session *s, const struct midge_event *ev)
     TRACE("event   dropped for %s: %s qos %u reason %u", s->id, W.topics[topic], ev->qos, ev->reason);
     if (ev->reason <= MIDGE_DROP_QUEUE_BYTES)
         W.call_dropped = true;
+    if (ev->reason == MIDGE_DROP_RIGHT)
+        s->denied[ev->qos] |= 1ull << topic;
     if (ev->reason == MIDGE_DROP_PACKET_SIZE) {
         s->oversized[topic][ev->qos]++;
         if (s->conn->packet_maximum < s->least_maximum)
@@ -1269,8 +1276,8 @@ static void check_codes(const struct conn *c, const struct answer *a, const stru
         if (p->type == PK_SUBACK && !w->told && p->codes[i] < 0x80 && !W.tight)
             diverge("SUBACK grants %02x, but nothing was told", p->codes[i]);
         if (p->type == PK_SUBACK && !w->told && !W.tight && W.limits.subscriptions >= FILTERS_MAX * GROUPS &&
-            !(W.acl && p->codes[i] == (c->version == 5 ? 0x87 : 0x80)) &&
-            (W.limits.shared || !w->group) && (W.limits.wildcards || !(W.wildcard >> w->filter & 1)))
+            !(W.acl && p->codes[i] == (c->version == 5 ? 0x87 : 0x80)) && (W.limits.shared || !w->group) &&
+            (W.limits.wildcards || !(W.wildcard >> w->filter & 1)))
             diverge("a subscription is refused with %02x, and there is no reason", p->codes[i]);
         if (p->type == PK_SUBACK && p->codes[i] == 0x87 && !W.acl)
             diverge("a subscription is refused with 87, and everything is allowed");
@@ -1436,7 +1443,8 @@ static void skip_dropped(struct conn *c, struct session *s, const struct entry *
     for (struct entry *x = s->unacked.head; x != upto; x = next) {
         next = x->next;
         const uint8_t t = x->msg->content->topic;
-        if (x->sent_on == c->serial || x->state != FLYING || !s->oversized[t][x->qos] || !may_be_too_large(s, x)) {
+        if (x->sent_on == c->serial || x->state != FLYING || !s->oversized[t][x->qos] ||
+            !may_be_too_large(s, x)) {
             before = x;
             continue;
         }
@@ -1804,7 +1812,8 @@ static void forget_stopped(struct session *s)
 static void check_right(const struct conn *c, const struct session *s, const struct out *o)
 {
     if (s->slot >= 0 && W.no_deliver[s->slot] >> o->topic & 1 && W.rights_moment[s->slot] < c->first_moment)
-        diverge("message #%u on %s is sent to %s, which has no right to it", o->number, W.topics[o->topic], s->id);
+        diverge("message #%u on %s is sent to %s, which has no right to it", o->number, W.topics[o->topic],
+                s->id);
 }
 
 static void on_publish_out(struct conn *c, const struct packet *p)
@@ -1948,7 +1957,8 @@ static void check_held(const struct session *s, const struct midge_books books[3
         uint64_t n = 0, unsure = 0, replays = 0;
         for (const struct entry *e = s->waiting.head; e; e = e->next) {
             if (e->qos == q && e->replay)
-                replays += s->credits + e->twin + e->again; /* one that was dropped, or stands for a live one, or began */
+                replays += s->credits + e->twin +
+                           e->again; /* one that was dropped, or stands for a live one, or began */
             if (e->qos != q || e->replay)
                 continue;
             n++;
@@ -1979,9 +1989,9 @@ void model_check(void)
     if (stats.memory_used != W.used)
         diverge("the statistics say %zu bytes in use, it is %zu", stats.memory_used, W.used);
     if (stats.bytes_received != W.fed_bytes || stats.bytes_sent != W.pulled_bytes)
-        diverge("the statistics say %llu bytes in, %llu out; it is %llu, %llu", (unsigned long long)stats.bytes_received,
-                (unsigned long long)stats.bytes_sent, (unsigned long long)W.fed_bytes,
-                (unsigned long long)W.pulled_bytes);
+        diverge("the statistics say %llu bytes in, %llu out; it is %llu, %llu",
+                (unsigned long long)stats.bytes_received, (unsigned long long)stats.bytes_sent,
+                (unsigned long long)W.fed_bytes, (unsigned long long)W.pulled_bytes);
     if (stats.publish_sent != W.sent0)
         diverge("the statistics say %llu PUBLISHes sent, it is %llu", (unsigned long long)stats.publish_sent,
                 (unsigned long long)W.sent0);

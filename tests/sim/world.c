@@ -251,7 +251,9 @@ static uint64_t wall_ms(void *user)
 
 static void new_broker(void)
 {
-    W.hooks = (struct midge_hooks){ .event = model_event, .random = dice, .wall_ms = W.wall ? wall_ms : NULL,
+    W.hooks = (struct midge_hooks){ .event = model_event,
+                                    .random = dice,
+                                    .wall_ms = W.wall ? wall_ms : NULL,
                                     .allow = W.acl ? model_allow : NULL };
     W.config = (struct midge_config){
         .memory = &sim_memory, .limits = &W.limits, .hooks = &W.hooks, .store = W.store ? &sim_store : NULL
@@ -562,8 +564,8 @@ static void check_deadline(void)
     if (due == MIDGE_NEVER || due <= W.age)
         return;
     if (deadline == MIDGE_NEVER || (deadline > W.last_now && W.age + (deadline - W.last_now) > due))
-        diverge("midge_deadline is in %lld ms, but %s is due in %llu", (long long)(deadline - W.last_now), what,
-                (unsigned long long)(due - W.age));
+        diverge("midge_deadline is in %lld ms, but %s is due in %llu", (long long)(deadline - W.last_now),
+                what, (unsigned long long)(due - W.age));
 }
 
 static void check_step(void)
@@ -604,8 +606,8 @@ static void host_publishes(void)
                                          .retain = m->retain };
     model_before(NULL);
     const enum midge_err err = midge_publish(W.broker, NULL, &p, W.now);
-    TRACE("host    publishes #%u %s qos %u%s: %d", m->number, W.topics[m->topic], m->qos, m->retain ? " retain" : "",
-          err);
+    TRACE("host    publishes #%u %s qos %u%s: %d", m->number, W.topics[m->topic], m->qos,
+          m->retain ? " retain" : "", err);
     model_host_published(m, err);
     content_drop(m);
     model_after();
@@ -723,7 +725,9 @@ void world_calm(void)
         for (uint32_t i = 0; i < W.conn_count; i++)
             paused |= W.conn_at[i]->paused && !W.conn_at[i]->ended;
         W.now += still && paused ? W.limits.pause_ms : 1;
+        const uint32_t routed = W.routed;
         tick();
+        still = W.routed == routed ? still : 0; /* a will */
         if (still == 3 && paused)
             break; /* for ever: model_quiet says so */
     }
@@ -753,7 +757,8 @@ void world_run(uint64_t seed, uint64_t steps, const uint8_t *keep)
           W.clients, l->memory_bytes, l->reserve_bytes, l->queue_msgs, l->queue_bytes, l->queue_policy,
           l->inflight, l->receive_maximum, l->retained_msgs, l->sessions, l->subscriptions,
           l->session_expiry_s, l->keepalive_s, W.tight ? ", tight" : "", W.fails ? ", allocations fail" : "");
-    TRACE("world   %s, relaxed %u, wall clock %d", W.store ? "has a store" : "no store", W.relaxed_ms, W.wall);
+    TRACE("world   %s, relaxed %u, wall clock %d", W.store ? "has a store" : "no store", W.relaxed_ms,
+          W.wall);
     world_start();
     for (W.step = 1; W.step <= steps && !W.over; W.step++) {
         if (keep && !keep[W.step])
