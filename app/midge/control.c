@@ -262,7 +262,7 @@ static void run(struct command *cmd)
 bool control_answer(void *in, struct desk_talk *talk, char *line, FILE *out)
 {
     (void)talk;
-    struct command cmd = { .in = in, .out = out };
+    struct command cmd = { .in = in, .out = out, .words = { line }, .count = 0 };
     for (char *at = line; at && cmd.count < WORDS;) {
         cmd.words[cmd.count++] = at;
         at = strchr(at, '\t');
