@@ -262,13 +262,14 @@ static void run(struct command *cmd)
 bool control_answer(void *in, struct desk_talk *talk, char *line, FILE *out)
 {
     (void)talk;
-    struct command cmd = { .in = in, .out = out, .words = { line }, .count = 0 };
-    for (char *at = line; at && cmd.count < WORDS;) {
+    struct command cmd = { .in = in, .out = out };
+    char *at = line;
+    do {
         cmd.words[cmd.count++] = at;
         at = strchr(at, '\t');
         if (at)
             *at++ = '\0';
-    }
+    } while (at && cmd.count < WORDS);
     run(&cmd);
     fputs(".\n", out);
     return true;
