@@ -146,6 +146,18 @@ static const struct midge_limits *on_limits(void *user, void *peer)
     return doors_peer_limits(peer);
 }
 
+/* Asks for rights only when somebody's are limited, and hears of messages only to log them: both cost at each one.
+ * Once rights were asked for they go on being, as connections keep the rules that they began with. */
+static void ask_for_what_is_needed(struct app *app)
+{
+    struct midge_hooks *hooks = midge_loop_hooks(app->loop);
+    bool limited = hooks->allow;
+    for (const struct conf_listener *l = app->conf->listeners; l; l = l->next)
+        limited = limited || conf_auth_of(app->conf, l)->acl_file.text;
+    hooks->allow = limited ? on_allow : NULL;
+    hooks->no_messages = !(app->logs.kinds & 1u << MIDGE_LOG_DEBUG);
+}
+
 /* ---- what is said -------------------------------------------------------------------------------------- */
 
 static void say_places(struct app *app)
@@ -210,6 +222,7 @@ static bool change(struct app *app, struct conf *c)
     conf_say_unchanged(app->conf, c, say_waits, app);
     conf_free(app->conf);
     app->conf = c;
+    ask_for_what_is_needed(app);
     return true;
 }
 
@@ -340,7 +353,6 @@ static bool make_loop(struct app *app)
 {
     const struct midge_hooks hooks = { .user = app,
                                        .login = on_login,
-                                       .allow = on_allow,
                                        .event = on_event,
                                        .lost = on_lost,
                                        .limits = on_limits };
@@ -387,6 +399,7 @@ static bool go_on(struct app *app)
         !logs_set(&app->logs, app->conf, app->options->verbose, app->why, WHY_SIZE))
         return false;
     logs_attach(&app->logs, app->loop);
+    ask_for_what_is_needed(app);
     snprintf(app->why, WHY_SIZE, "%s", strerror(errno));
     return watch_signals(app) && watch_watchdog(app);
 }

@@ -252,6 +252,11 @@ struct midge *midge_loop_broker(struct midge_loop *loop)
     return loop->broker;
 }
 
+struct midge_hooks *midge_loop_hooks(struct midge_loop *loop)
+{
+    return &loop->hooks;
+}
+
 midge_ms midge_loop_now(const struct midge_loop *loop)
 {
     return loop->now;
