@@ -312,7 +312,6 @@ def test_state_outlives_a_power_cut_after_the_loss_window(restart, tmp_path):
     assert stop(after) == 0
 
 
-@pytest.mark.stubs
 def test_accounts_in_nvs(restart):
     check = restart(CHECK_ACCOUNTS="1")
     sensor, panel = ("-u", "sensor", "-P", "secret"), ("-u", "panel", "-P", "other")
