@@ -125,6 +125,9 @@ struct midge_esp {
     uint8_t buffer[MIDGE_ESP_BUFFER]; /* in and out for all connections: an idle one owns none */
 };
 
+/* Monotonic. */
+midge_ms midge_esp_clock(void);
+
 /* From the broker's memory; NULL = none. */
 void *midge_esp_alloc(struct midge_esp *e, size_t n);
 void midge_esp_release(struct midge_esp *e, void *p, size_t n);

@@ -21,7 +21,8 @@ static bool has_link(const struct midge_sock *s)
 
 static bool would_block(void)
 {
-    return errno == EAGAIN || errno == EINTR;
+    int err = errno;
+    return err == EAGAIN || err == EINTR;
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------- */

@@ -68,7 +68,7 @@ static struct midge_entry *next_resend(struct midge_outbox *ob)
     ob->resend = e ? e->next : NULL;
     if (!e)
         return NULL;
-    if (!e->flying) {
+    if (!MIDGE_DURABLE || !e->flying) {
         e->flying = true;
         ob->inflight++;
     }
@@ -106,20 +106,41 @@ static void free_entry(struct midge *m, struct midge_entry *e)
     midge_entry_free(&m->mem, e);
 }
 
+static void leave_unacked(struct midge_session *s, struct midge_entry *before, struct midge_entry *e)
+{
+    struct midge_outbox *ob = s->outbox;
+    if (ob->resend == e)
+        ob->resend = e->next;
+    if (e->flying)
+        ob->inflight--;
+    ob->msgs--;
+    ob->bytes -= midge_msg_bytes(e->msg);
+    midge_queue_take(&ob->unacked, before, e);
+}
+
+static void take_back(struct midge_session *s, struct midge_entry *e)
+{
+    struct midge_entry *before;
+    (void)midge_inflight_find(&s->outbox->unacked, e->pid, &before);
+    leave_unacked(s, before, e);
+}
+
 /* Rights are asked for again, and lifetimes looked at, as late as can be. */
 static bool still_wanted(struct midge *m, struct midge_session *s, struct midge_entry *e)
 {
     uint32_t left_s;
-    if (!midge_msg_left(e->msg, m->age, &left_s)) { /* [MQTT-3.3.2-5] */
-        midge_book(m, s, e->qos, BOOK_EXPIRED, 1);
-        free_entry(m, e);
-        return false;
-    }
-    if (!midge_allowed(m, s, MIDGE_ACCESS_DELIVER, midge_msg_topic(e->msg))) {
+    bool alive = midge_msg_left(e->msg, m->age, &left_s); /* [MQTT-3.3.2-5] */
+    if (alive && midge_allowed(m, s, MIDGE_ACCESS_DELIVER, midge_msg_topic(e->msg)))
+        return true;
+    if (MIDGE_DURABLE && e->flying) /* it was prepared */
+        take_back(s, e);
+    if (alive) {
         midge_drop(m, s, e, MIDGE_DROP_RIGHT);
         return false;
     }
-    return true;
+    midge_book(m, s, e->qos, BOOK_EXPIRED, 1);
+    free_entry(m, e);
+    return false;
 }
 
 /* It takes a packet id and its place among the unacknowledged [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]. */
@@ -140,7 +161,7 @@ void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t win
 {
     struct midge_outbox *ob = s->outbox;
     struct midge_entry *e;
-    if (ob->resend && !ob->resend->flying)
+    if (!MIDGE_DURABLE || (ob->resend && !ob->resend->flying))
         return; /* those of an earlier connection come first, and have not taken their places yet */
     while (window_open(m, s, window) && oldest(ob, true) == &ob->waiting) {
         e = midge_queue_pop(&ob->waiting);
@@ -149,7 +170,7 @@ void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t win
         if (!still_wanted(m, s, e))
             continue;
         fly(m, s, e);
-        ob->resend = ob->resend ? ob->resend : e; /* to be sent, if for the first time */
+        ob->resend = ob->resend ? ob->resend : e; /* to be sent, if for the first time, and if it is wanted then */
     }
 }
 
@@ -158,7 +179,7 @@ void midge_outbox_unprepare(struct midge *m, struct midge_session *s)
     struct midge_outbox *ob = s->outbox;
     struct midge_queue again = { 0 };
     struct midge_entry *before = NULL, *next;
-    for (struct midge_entry *e = ob->unacked.head; e; e = next) {
+    for (struct midge_entry *e = MIDGE_DURABLE ? ob->unacked.head : NULL; e; e = next) {
         next = e->next;
         if (e->sent) {
             before = e;
@@ -181,10 +202,13 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
     *owned = false;
     while (ob) {
         bool open = window_open(m, s, window);
-        bool again = MIDGE_MAX_QOS && ob->resend && (open || ob->resend->flying); /* flying: it has its place */
+        bool placed = MIDGE_DURABLE && ob->resend && ob->resend->flying;
+        bool again = MIDGE_MAX_QOS && ob->resend && (open || placed);
         struct midge_entry *e = again ? next_resend(ob) : NULL;
-        if (e)
+        if (e && (e->sent || still_wanted(m, s, e)))
             return e;
+        if (e)
+            continue;
         e = next_fresh(m, s, open && !ob->resend);
         if (!e)
             return NULL;
@@ -198,18 +222,6 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
         return e;
     }
     return NULL;
-}
-
-static void leave_unacked(struct midge_session *s, struct midge_entry *before, struct midge_entry *e)
-{
-    struct midge_outbox *ob = s->outbox;
-    if (ob->resend == e)
-        ob->resend = e->next;
-    if (e->flying)
-        ob->inflight--;
-    ob->msgs--;
-    ob->bytes -= midge_msg_bytes(e->msg);
-    midge_queue_take(&ob->unacked, before, e);
 }
 
 void midge_outbox_done(struct midge *m, struct midge_session *s, struct midge_entry *before, struct midge_entry *e)
@@ -251,7 +263,7 @@ static void fill(const struct midge_conn *c, struct midge_publish_out *out, uint
                                        .subscription_ids = e->ids + hidden,
                                        .subscription_id_count = (uint32_t)(e->id_count - hidden),
                                        .payload = midge_msg_payload(msg) };
-    if (MIDGE_BRIDGE && c->inside)
+    if (midge_is_inside(c))
         out->more_props = midge_inside_age(c, age);
     if (c->frozen_alias && !c->alias_new)
         out->topic = (struct midge_slice){ 0 };
@@ -293,7 +305,7 @@ static bool freeze(struct midge_conn *c)
     c->frozen_expiry_s = 0; /* one that went out before keeps its place after its time [MQTT-4.3.3-7] */
     (void)midge_msg_left(e->msg, c->m->age, &c->frozen_expiry_s);
     c->frozen_alias = 0;
-    if (MIDGE_BRIDGE && c->inside)
+    if (midge_is_inside(c))
         ((struct midge_inside *)c->user)->frozen_age_s =
             (uint32_t)((c->m->age - midge_msg_arrival(e->msg)) / 1000u);
     return MIDGE_ALIAS_OUT ? choose_alias(c) : fits(c);
@@ -304,11 +316,8 @@ static void give_up(struct midge_conn *c)
 {
     struct midge_entry *e = c->sending;
     c->sending = NULL;
-    if (MIDGE_MAX_QOS && !c->own_sending) {
-        struct midge_entry *before;
-        (void)midge_inflight_find(&c->session->outbox->unacked, e->pid, &before);
-        leave_unacked(c->session, before, e);
-    }
+    if (MIDGE_MAX_QOS && !c->own_sending)
+        take_back(c->session, e);
     c->own_sending = false;
     midge_drop(c->m, c->session, e, MIDGE_DROP_PACKET_SIZE);
 }

@@ -69,6 +69,7 @@ struct midge_conn {
     uint16_t frozen_alias;              /* fields that must not change between two encodings of one packet */
     uint32_t frozen_expiry_s;
     struct midge_head head;             /* in: of the packet that is arriving */
+    uint32_t address_key;
     struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
     struct midge_control_bytes *control; /* out: answers */
     struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
@@ -83,7 +84,6 @@ struct midge_conn {
     struct midge_timer timer;           /* hello, then keep alive, then linger */
     struct midge_link ready;            /* in midge.ready */
     struct midge_link all;              /* in midge.conns */
-    uint32_t address_key;
 };
 
 /* ---- the broker --------------------------------------------------------------------------------------- */
@@ -177,6 +177,8 @@ static inline bool midge_served_v5(const struct midge_conn *c)
 /* Ends the connection: 5.0 clients that are up are told (reason >= 0x80), the session goes its way, the port is asked
  * to close when the last bytes are out. Does nothing on one that is ending. [MQTT-4.13.1-1] */
 void midge_conn_end(struct midge_conn *c, uint8_t reason);
+/* What a packet has broken: CONNECT is refused, whoever is up is ended. */
+void midge_conn_fail(struct midge_conn *c, uint8_t reason);
 /* The same without a last word: nothing more goes out. */
 void midge_conn_abort(struct midge_conn *c, uint8_t reason);
 /* The same, when the present call is over: whoever answers need not ask whether the connection is still there. */
@@ -229,18 +231,25 @@ struct midge_slice midge_names_assigned(const struct midge_names *n);
 #define MIDGE_AUTO_ID_MAX 64u
 struct midge_slice midge_assign_id(struct midge *m, const char *prefix, uint8_t out[MIDGE_AUTO_ID_MAX]);
 
-/* on_connect.c: CONNECT was allowed by the login hook; the rest of its steps. */
-void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
-                           const struct midge_login_answer *answer);
+/* on_connect.c: who is being talked to is this CONNECT's client, by the id that was assigned if it has none. */
+void midge_hello(struct midge_conn *c, struct midge_connect *pk);
+/* CONNECT was allowed by the login hook; the rest of its steps. */
+enum midge_reason midge_connect_allowed(struct midge_conn *c, struct midge_connect *pk,
+                                        const struct midge_login_answer *answer);
 
 /* connack.c: what this broker grants. */
-/* CONNECT is refused: CONNACK where the version has a code for it, then close. [MQTT-3.2.2-7] */
-void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference);
+/* CONNECT is refused: CONNACK where the version has a code for it, then close. server_reference: NULL = none.
+ * [MQTT-3.2.2-7] */
+void midge_connect_refuse(struct midge_conn *c, uint8_t reason, const struct midge_slice *server_reference);
 void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bool session_present,
-                        struct midge_slice auth_data);
+                        const struct midge_slice *auth_data);
 uint8_t midge_max_qos(const struct midge_limits *l);
 /* Those of its listener; of the broker for NULL. */
-const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c);
+const struct midge_limits *midge_own_limits(const struct midge *m, const struct midge_conn *c);
+static inline const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c)
+{
+    return MIDGE_OWN_LIMITS ? midge_own_limits(m, c) : m->limits;
+}
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk);
 uint32_t midge_granted_expiry(const struct midge_conn *c, uint32_t asked_s);
 
@@ -248,15 +257,14 @@ uint32_t midge_granted_expiry(const struct midge_conn *c, uint32_t asked_s);
 #define MIDGE_LOGIN_STATE (MIDGE_AUTH || MIDGE_LOGIN_LATER)
 
 /* login.c: the question, the waiting, the AUTH exchange. */
-void midge_login_ask(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice body);
+enum midge_reason midge_login_ask(struct midge_conn *c, struct midge_connect *pk, struct midge_slice body);
 bool midge_login_waits(const struct midge_conn *c); /* bytes are to be held, not read */
 bool midge_login_hold(struct midge_conn *c, struct midge_slice in); /* false: no room */
 void midge_login_free(struct midge_conn *c);
 
 /* takeover.c: sessions change hands. */
 /* The session for this CONNECT, found or made, with c as its connection; *present as CONNACK says. NULL: no room. */
-struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, struct midge_slice client_id,
-                                         bool clean_start, uint32_t expiry_s, bool *present);
+struct midge_session *midge_session_take(struct midge_conn *c, const struct midge_connect *pk, bool *present);
 /* The connection is gone: will, shared messages, expiry. */
 void midge_session_leave(struct midge *m, struct midge_session *s);
 /* State is discarded; its will, if any is left, is published first. */
@@ -313,6 +321,9 @@ void midge_quota_frame_grown(struct midge_conn *c, uint32_t cap);         /* it 
 bool midge_quota_client(const struct midge *m);                           /* one more that is up? */
 bool midge_quota_session(struct midge *m);                                /* one more; puts an old one out if need be */
 enum midge_reason midge_quota_retain(struct midge *m, const struct midge_msg *msg);
+bool midge_quota_subscribe(const struct midge *m, const struct midge_session *s); /* one more subscription? */
+/* Does a message for `s` pass through, or is there memory for it to stay? */
+bool midge_quota_room(const struct midge *m, const struct midge_session *s);
 /* Is there room in the session's own queue? MIDGE_DROP_REASONS = yes. */
 enum midge_drop midge_quota_queue(const struct midge *m, const struct midge_session *s, uint32_t bytes);
 void midge_quota_pressure(struct midge_conn *c);                          /* after a read: pause? */
@@ -367,6 +378,10 @@ void *midge_local_tag(const struct midge_local *l);
 static inline const struct midge_inside *midge_inside_of(const struct midge_session *s)
 {
     return MIDGE_BRIDGE && s->rest ? s->rest->inside : NULL;
+}
+static inline bool midge_is_inside(const struct midge_conn *c)
+{
+    return MIDGE_BRIDGE && c->inside;
 }
 /* The session is taken by a connection from inside. */
 void midge_inside_take(struct midge_conn *c, struct midge_session *s);
