@@ -125,6 +125,7 @@ struct midge_loop {
     struct midge *broker;
     midge_ms now;                    /* the clock, read once a pass */
     int epoll_fd;
+    int greeting_fd;                 /* an epoll in that one: of those who greet */
     int wake_fd;                     /* eventfd: a stop, or something in the postbox */
     atomic_bool stop;
     bool stopping;                   /* what is left is sent, then everything is closed */
@@ -141,7 +142,6 @@ struct midge_loop {
     struct midge_sock_queue closing;
     struct midge_sock *dead;
     struct midge_link *stirred;      /* their layers may have something to say */
-    uint32_t greetings_heard;        /* in this pass */
     struct midge_watch *watches;
     struct midge_local *local;       /* the postbox's own client; NULL until it is needed */
     struct midge_hooks hooks;
@@ -210,6 +210,8 @@ bool midge_link_source(const struct midge_link *link, struct sockaddr_storage *o
 /* Takes fd. A connection the core does not want is closed. */
 void midge_sock_open(struct midge_door *d, int fd, const struct sockaddr *peer);
 void midge_sock_event(struct midge_sock *s, uint32_t events);
+/* Some of those who greet have something to say: a few of them are heard. */
+void midge_socks_hear(void *user, int fd);
 /* Sends what the core has for this connection, then does what it asks: close, pause, go on. */
 void midge_sock_serve(struct midge_sock *s);
 /* MQTT's bytes, in and out, for the link: what the peer sent; what there is to send. */
