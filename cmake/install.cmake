@@ -11,7 +11,19 @@ install(DIRECTORY ports/compat/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/
     FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(MIDGE_POSIX)
-    install(TARGETS midge_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(TARGETS midge_program midge-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT daemon)
+    file(GLOB man1 packaging/man/*.1)
+    file(GLOB man5 packaging/man/*.5)
+    install(FILES ${man1} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT daemon)
+    install(FILES ${man5} DESTINATION ${CMAKE_INSTALL_MANDIR}/man5 COMPONENT daemon)
+    # The service: a distribution's place for it is fixed, so only a prefix of /usr gets it.
+    if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+        install(FILES packaging/midge.service DESTINATION /lib/systemd/system COMPONENT daemon)
+        install(FILES packaging/midge.conf DESTINATION /etc/midge COMPONENT daemon)
+        install(DIRECTORY DESTINATION /etc/midge/conf.d COMPONENT daemon)
+        install(FILES LICENSE DESTINATION /usr/share/doc/midge RENAME copyright COMPONENT daemon)
+    endif()
+    include(cmake/package.cmake)
 endif()
 
 # find_package(midge) brings midge::midge, midge::tls and midge::compat.

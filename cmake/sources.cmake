@@ -47,9 +47,11 @@ set(MIDGE_BROKER_SOURCES
     src/broker/deliver.c
     src/broker/durable.c
     src/broker/expire.c
+    src/broker/inside.c
     src/broker/limits.c
     src/broker/local.c
     src/broker/login.c
+    src/broker/look.c
     src/broker/names.c
     src/broker/on_ack.c
     src/broker/on_connect.c
@@ -68,6 +70,7 @@ set(MIDGE_CLIENT_SOURCES
     src/client/connect.c
     src/client/outbox.c
     src/client/pull.c
+    src/client/relay.c
 )
 
 # Layers that need no library. TLS is apart: CMakeLists.txt.
@@ -79,7 +82,16 @@ set(MIDGE_NET_SOURCES
     net/ws_upgrade.c
 )
 
+# Bridges: a client of two brokers at once, above include/midge.
+set(MIDGE_BRIDGE_SOURCES
+    plug/bridge/bridge.c
+    plug/bridge/map.c
+    plug/bridge/near.c
+    plug/bridge/relay.c
+)
+
 set(MIDGE_POSIX_SOURCES
+    ports/posix/dial.c
     ports/posix/link.c
     ports/posix/listen.c
     ports/posix/log.c
@@ -90,6 +102,7 @@ set(MIDGE_POSIX_SOURCES
     ports/posix/psk.c
     ports/posix/settings.c
     ports/posix/sock.c
+    ports/posix/uplink.c
 )
 
 # Answers to the broker's questions, from files; the second list needs OpenSSL.
@@ -111,16 +124,47 @@ set(MIDGE_COMPAT_SOURCES
 
 set(MIDGE_APP_SOURCES
     app/midge/conf.c
+    app/midge/conf_bridge.c
     app/midge/conf_keys.c
     app/midge/conf_value.c
+    app/midge/control.c
+    app/midge/ctl.c
+    app/midge/desk.c
     app/midge/doors.c
     app/midge/hooks.c
+    app/midge/inside.c
     app/midge/limits.c
     app/midge/logs.c
     app/midge/main.c
+    app/midge/metrics.c
     app/midge/near.c
     app/midge/notify.c
+    app/midge/numbers.c
     app/midge/options.c
     app/midge/process.c
     app/midge/serve.c
+    app/midge/topics.c
+    app/midge/words.c
+)
+
+set(MIDGE_BENCH_SOURCES
+    bench/midge-bench/bench.c
+    bench/midge-bench/buffer.c
+    bench/midge-bench/client.c
+    bench/midge-bench/feed.c
+    bench/midge-bench/flow.c
+    bench/midge-bench/histogram.c
+    bench/midge-bench/idle.c
+    bench/midge-bench/ledger.c
+    bench/midge-bench/link.c
+    bench/midge-bench/main.c
+    bench/midge-bench/matching.c
+    bench/midge-bench/offline.c
+    bench/midge-bench/options.c
+    bench/midge-bench/payload.c
+    bench/midge-bench/probe.c
+    bench/midge-bench/report.c
+    bench/midge-bench/retained.c
+    bench/midge-bench/wire.c
+    bench/midge-bench/workload.c
 )

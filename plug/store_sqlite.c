@@ -134,12 +134,18 @@ static bool is_sound(sqlite3 *db)
     return ok;
 }
 
+static const char *reason_of(sqlite3 *db)
+{
+    return sqlite3_errcode(db) == SQLITE_CANTOPEN ? "cannot be opened: is its folder there, and writable by this user?"
+                                                  : sqlite3_errmsg(db);
+}
+
 /* NULL = it is ours, or new and made ours. */
 static const char *claim(sqlite3 *db)
 {
     sqlite3_int64 tables = ask(db, "SELECT count(*) FROM sqlite_schema");
     if (tables < 0)
-        return sqlite3_errmsg(db);
+        return reason_of(db);
     if (tables == 0 && execute(db, "PRAGMA application_id = 0x4D696467; PRAGMA user_version = 1;"
                                    "CREATE TABLE records (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"))
         return NULL;
@@ -155,11 +161,11 @@ static const char *prepare(struct midge_sqlite *d)
     /* One process owns the file, so WAL needs no shared memory beside it. */
     if (!execute(d->db, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                         "PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY"))
-        return sqlite3_errmsg(d->db);
+        return reason_of(d->db);
     const char *wrong = claim(d->db);
     for (int i = 0; !wrong && i < STATEMENTS; i++)
         if (sqlite3_prepare_v3(d->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &d->statements[i], NULL) != SQLITE_OK)
-            wrong = sqlite3_errmsg(d->db);
+            wrong = reason_of(d->db);
     return wrong;
 }
 
@@ -175,7 +181,7 @@ struct midge_sqlite *midge_sqlite_open(const char *path, uint32_t relaxed_ms, ch
     };
     mode_t before = umask(0077); /* what clients say is nobody else's to read */
     int rc = sqlite3_open(path, &d->db);
-    const char *wrong = rc == SQLITE_OK ? prepare(d) : sqlite3_errmsg(d->db);
+    const char *wrong = rc == SQLITE_OK ? prepare(d) : reason_of(d->db);
     umask(before);
     if (!wrong)
         return d;

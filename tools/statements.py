@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """statements.py [--check] - each statement of the standards, the code that obeys it, the test that shows it.
 
-Reads tests/spec/mqtt/*.tsv, the marks `[MQTT-3.3.2-6]` in include/, src/, net/ and ports/, and `SPEC("MQTT-3.3.2-6")` in
+Reads tests/spec/mqtt/*.tsv, the marks `[MQTT-3.3.2-6]` in include/, src/, net/, plug/ and ports/, and `SPEC("MQTT-3.3.2-6")` in
 tests/spec and tests/unit; writes docs/CONFORMANCE.md. With --check it writes nothing and fails if that file is stale.
 
 Always an error, one line each: a mark with an id that no standard has, a statement with neither test nor exception,
@@ -27,7 +27,6 @@ STANDARDS = [
 ]
 STANDINGS = {
     "client": "concerns clients only",
-    "bridge": "waits for the bridge",
     "restart": "waits for durable storage",
     "not-broker": "concerns neither broker nor client",
 }
@@ -75,7 +74,7 @@ def line_of(text, at):
 def read_marks(errors):
     """Id -> places in the code."""
     places = collections.defaultdict(list)
-    for path, text in c_files("include", "src", "net", "ports"):
+    for path, text in c_files("include", "src", "net", "plug", "ports"):
         for found in BROKEN_MARK.finditer(text):
             whole = MARK.fullmatch(found.group(0))
             line = line_of(text, found.start())

@@ -242,6 +242,7 @@ static struct conf *new_conf(void)
     init_listener(c, &c->fallback);
     init_auth(&c->auth);
     c->memory_limit = CONF_UNSET;
+    c->admin_port = CONF_UNSET;
     c->retain_available = true;
     c->set_tcp_nodelay = true;
     c->connection_messages = true;
@@ -400,31 +401,48 @@ static bool same_text(const struct conf_text *a, const struct conf_text *b)
     return a->text && b->text ? strcmp(a->text, b->text) == 0 : a->text == b->text;
 }
 
-static bool same_value(const struct conf_key *k, const struct conf *old, const struct conf *now)
+/* `a`, `b`: of struct conf, or of struct conf_listener. */
+static bool same_value(const struct conf_key *k, const void *a, const void *b)
 {
-    const char *a = (const char *)old + k->at, *b = (const char *)now + k->at;
+    a = (const char *)a + k->at;
+    b = (const char *)b + k->at;
     switch (k->type) {
     case CONF_FLAG:
     case CONF_WORD:
-        return *a == *b;
+        return memcmp(a, b, 1) == 0;
     case CONF_NUMBER:
     case CONF_SPAN:
         return memcmp(a, b, sizeof(int64_t)) == 0;
     default:
-        return same_text((const void *)a, (const void *)b);
+        return same_text(a, b);
+    }
+}
+
+static void compare(enum conf_scope scope, const void *old, const void *now,
+                    void (*say)(void *user, const char *key), void *user)
+{
+    for (size_t i = 0; i < conf_key_count; i++) {
+        const struct conf_key *k = &conf_keys[i];
+        bool looked_at =
+            k->scope == scope && !k->reload && k->standing == CONF_SERVED && k->type != CONF_SPECIAL;
+        if (looked_at && !same_value(k, old, now))
+            say(user, k->name);
     }
 }
 
 void conf_say_unchanged(const struct conf *old, const struct conf *now,
                         void (*say)(void *user, const char *key), void *user)
 {
-    for (size_t i = 0; i < conf_key_count; i++) {
-        const struct conf_key *k = &conf_keys[i];
-        bool looked_at =
-            k->scope == CONF_GLOBAL && !k->reload && k->standing == CONF_SERVED && k->type != CONF_SPECIAL;
-        if (looked_at && !same_value(k, old, now))
-            say(user, k->name);
-    }
+    compare(CONF_GLOBAL, old, now, say, user);
+    for (const struct conf_listener *a = old->listeners; a; a = a->next)
+        for (const struct conf_listener *b = now->listeners; b; b = b->next) {
+            if (!conf_same_place(a, b))
+                continue;
+            compare(CONF_LISTENER, a, b, say, user);
+            if (!a->certfile.text !=
+                !b->certfile.text) /* new certificates are taken, but not the first one */
+                say(user, "certfile");
+        }
 }
 
 /* ---- include_dir, listener ------------------------------------------------------------------------------ */

@@ -105,11 +105,12 @@ struct conf {
 
     int64_t max_inflight_messages, max_inflight_bytes, max_queued_messages, max_queued_bytes, max_packet_size;
     int64_t max_keepalive, memory_limit, message_size_limit, sys_interval, global_max_connections;
-    int64_t global_max_clients, connections_per_address, session_expiry_s, log_facility, autosave_s;
+    int64_t global_max_clients, connections_per_address, session_expiry_s, log_facility, autosave_s,
+        admin_port;
     bool queue_qos0_messages, retain_available, set_tcp_nodelay, persistence;
     uint8_t queue_policy, durability;
     struct conf_list clientid_prefixes;
-    struct conf_text pid_file, user, persistence_location, persistence_file;
+    struct conf_text pid_file, user, persistence_location, persistence_file, control_socket, admin_address;
 
     uint8_t log_dest, log_types; /* 0 = not given; then stderr, and error to information */
     bool log_none;               /* log_type none */
@@ -184,8 +185,12 @@ struct conf_key {
     const char *help; /* what it does; refused: what to do instead; a value out of min..max: the same */
 };
 
-extern const struct conf_key conf_keys[];
-extern const size_t conf_key_count;
+/* Those of bridges have a table of their own. */
+extern const struct conf_key conf_keys[], conf_bridge_keys[];
+extern const size_t conf_key_count, conf_bridge_key_count;
+
+/* All of both, one by one; NULL: there are not so many. */
+const struct conf_key *conf_key_at(size_t i);
 
 /* NULL: no such key. A name that ends in "*" stands for all that begin like it. */
 const struct conf_key *conf_key_find(const char *name);

@@ -168,6 +168,15 @@ static bool set_memory(struct conf_reader *r, char *value)
            conf_fail(r, "%s is too little to serve anybody; give 1048576 or more", word);
 }
 
+static bool set_admin(struct conf_reader *r, char *value)
+{
+    const char *word = conf_word(&value);
+    if (!word || !conf_number(r, word, 0, UINT16_MAX, &r->conf->admin_port))
+        return false;
+    const char *address = conf_word(&value);
+    return conf_end(r, &value) && (!address || conf_text_set(r, &r->conf->admin_address, address));
+}
+
 static bool set_stamp(struct conf_reader *r, char *value)
 {
     if (strlen(value) >= CONF_STAMP_SIZE)
@@ -193,12 +202,6 @@ static bool set_origin(struct conf_reader *r, char *value)
 #define SET(function, look) .type = CONF_SPECIAL, .set = (function), .words = (look)
 #define RELOAD .reload = true
 #define REFUSED .standing = CONF_REFUSED, .words = "", .unset = ""
-#define BRIDGE(key)                                                                                          \
-    {                                                                                                        \
-        key, .scope = CONF_BRIDGE, REFUSED,                                                                  \
-             .help = "Midge makes no bridges yet; leave the block out, and let the other broker bridge to "  \
-                     "this one"                                                                              \
-    }
 #define PLUGIN "Midge loads no plugins; password_file and acl_file say who may do what"
 
 const struct conf_key conf_keys[] = {
@@ -399,6 +402,14 @@ const struct conf_key conf_keys[] = {
     { "connection_messages", GLOBAL(connection_messages), FLAG, RELOAD, .unset = "true",
       .help = "clients that come and go are logged" },
 
+    /* seeing inside */
+    { "control_socket", GLOBAL(control_socket), .type = CONF_PATH, .words = "PATH", .unset = "none",
+      .help =
+          "a Unix socket for 'midge ctl', which the broker's user and root alone may use; Midge's own key" },
+    { "admin_listener", GLOBAL(admin_port), SET(set_admin, "PORT [ADDRESS]"), .unset = "none",
+      .help = "HTTP: /metrics for Prometheus, /health; on 127.0.0.1 unless an address is given, * for all; "
+              "Midge's own key" },
+
     /* what Midge does not do */
     { "auth_plugin", .scope = CONF_AUTH, REFUSED, .help = PLUGIN },
     { "auth_plugin_deny_special_chars", .scope = CONF_AUTH, REFUSED, .help = PLUGIN },
@@ -431,33 +442,18 @@ const struct conf_key conf_keys[] = {
       .help = "certificates that have expired are not good; renew them" },
     { "proxy_protocol_v2_require_tls", .scope = CONF_LISTENER, REFUSED,
       .help = "let the proxy refuse what is not TLS" },
-
-    /* bridges */
-    BRIDGE("connection"),
-    BRIDGE("address"),
-    BRIDGE("addresses"),
-    BRIDGE("bridge_*"),
-    BRIDGE("cleansession"),
-    BRIDGE("clientid"),
-    BRIDGE("idle_timeout"),
-    BRIDGE("keepalive_interval"),
-    BRIDGE("local_*"),
-    BRIDGE("notification_topic"),
-    BRIDGE("notifications"),
-    BRIDGE("notifications_local_only"),
-    BRIDGE("password"),
-    BRIDGE("remote_*"),
-    BRIDGE("restart_timeout"),
-    BRIDGE("round_robin"),
-    BRIDGE("start_type"),
-    BRIDGE("threshold"),
-    BRIDGE("topic"),
-    BRIDGE("try_private"),
-    BRIDGE("username"),
 };
 const size_t conf_key_count = sizeof conf_keys / sizeof *conf_keys;
 
 /* ---- finding -------------------------------------------------------------------------------------------- */
+
+const struct conf_key *conf_key_at(size_t i)
+{
+    if (i < conf_key_count)
+        return &conf_keys[i];
+    i -= conf_key_count;
+    return i < conf_bridge_key_count ? &conf_bridge_keys[i] : NULL;
+}
 
 static bool is_called(const struct conf_key *k, const char *name)
 {
@@ -467,20 +463,20 @@ static bool is_called(const struct conf_key *k, const char *name)
 
 const struct conf_key *conf_key_find(const char *name)
 {
-    for (size_t i = 0; i < conf_key_count; i++)
-        if (is_called(&conf_keys[i], name))
-            return &conf_keys[i];
-    return NULL;
+    const struct conf_key *k;
+    for (size_t i = 0; (k = conf_key_at(i)) && !is_called(k, name); i++)
+        continue;
+    return k;
 }
 
 const struct conf_key *conf_key_nearest(const char *name)
 {
-    const struct conf_key *best = NULL;
+    const struct conf_key *best = NULL, *k;
     size_t least = NEAR_LIMIT;
-    for (size_t i = 0; i < conf_key_count; i++) {
-        size_t d = near_distance(name, strlen(name), conf_keys[i].name);
-        if (d < least && conf_keys[i].scope != CONF_BRIDGE) {
-            best = &conf_keys[i];
+    for (size_t i = 0; (k = conf_key_at(i)); i++) {
+        size_t d = near_distance(name, strlen(name), k->name);
+        if (d < least) {
+            best = k;
             least = d;
         }
     }
@@ -493,8 +489,8 @@ void conf_keys_print(FILE *out)
 {
     static const char *const scopes[] = { "global", "listener", "accounts", "bridge" };
     static const char *const standings[] = { "served", "same", "refused" };
-    for (size_t i = 0; i < conf_key_count; i++) {
-        const struct conf_key *k = &conf_keys[i];
+    const struct conf_key *k;
+    for (size_t i = 0; (k = conf_key_at(i)); i++) {
         const char *standing = k->type == CONF_FLAG && k->min == k->max && k->standing == CONF_SAME
                                    ? "part"
                                    : standings[k->standing];

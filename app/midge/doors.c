@@ -354,19 +354,96 @@ static const struct rules *rules_of(const struct change *ch, const struct conf_l
     return r;
 }
 
+/* The door's rules from now on; NULL: they stay, as nobody comes through it and its listener has none any more. */
+static const struct rules *next_rules(const struct change *ch, const struct door *door)
+{
+    const struct conf_listener *l = door->listener ? find_place(ch->c, door->conf) : NULL;
+    if (l)
+        return rules_of(ch, l);
+    return ch->c->per_listener_settings || !ch->count ? NULL : ch->rules;
+}
+
+/* ---- who is inside and would not be let in any more ------------------------------------------------------ */
+
+#if MIDGE_HAS_OPENSSL
+static bool same_account(const struct rules *old, const struct rules *now, struct midge_slice username)
+{
+    const char *a = midge_login_file_find(old->logins, username),
+               *b = midge_login_file_find(now->logins, username);
+    return a && b && strcmp(a, b) == 0;
+}
+#endif
+
+static bool still_welcome(const struct rules *old, const struct rules *now, const struct midge_who *who)
+{
+    if (now->identity_is_username)
+        return old->identity_is_username;
+#if MIDGE_HAS_OPENSSL
+    if (who->username.data && now->logins)
+        return old->logins && same_account(old, now, who->username);
+#else
+    (void)who;
+#endif
+    return now->anonymous;
+}
+
+/* Client ids, each behind its length. */
+struct leavers {
+    const struct change *ch;
+    uint8_t *bytes;
+    size_t len, size;
+};
+
+static void note_leaver(void *user, const struct midge_client_info *client)
+{
+    struct leavers *out = user;
+    const struct door *door = midge_peer_listener_user(client->who.peer);
+    const struct rules *now = door ? next_rules(out->ch, door) : NULL;
+    const struct midge_slice id = client->who.client_id;
+    size_t wanted = out->len + sizeof id.len + id.len;
+    if (!now || still_welcome(&door->rules, now, &client->who))
+        return;
+    if (wanted > out->size) {
+        uint8_t *more = realloc(out->bytes, 2 * wanted);
+        if (!more)
+            return; /* rights hold for it all the same, and it does not come in again */
+        out->bytes = more;
+        out->size = 2 * wanted;
+    }
+    memcpy(out->bytes + out->len, &id.len, sizeof id.len);
+    memcpy(out->bytes + out->len + sizeof id.len, id.data, id.len);
+    out->len = wanted;
+}
+
+static void send_away(struct doors *d, const struct leavers *l)
+{
+    for (size_t at = 0; at < l->len;) {
+        struct midge_slice id = { .data = l->bytes + at + sizeof id.len };
+        memcpy(&id.len, l->bytes + at, sizeof id.len);
+        at += sizeof id.len + id.len;
+        enum midge_err err = midge_kick(midge_loop_broker(d->loop), id, MIDGE_RC_NOT_AUTHORIZED, false,
+                                        midge_loop_now(d->loop));
+        (void)err; /* it has left by itself */
+    }
+}
+
 static void commit(struct change *ch)
 {
+    struct leavers leavers = { .ch = ch };
+    midge_each_client(midge_loop_broker(ch->d->loop), note_leaver, &leavers);
     for (struct door *door = ch->d->all; door; door = door->next) {
         const struct conf_listener *l = door->listener ? find_place(ch->c, door->conf) : NULL;
-        if (!l)
-            close_door(door);
+        const struct rules *rules = next_rules(ch, door);
+        if (rules)
+            give_rules(door, rules);
         if (l)
             door->conf = l;
-        if (l ||
-            (!ch->c->per_listener_settings && ch->count)) /* who is still inside goes by the new rules too */
-            give_rules(door, l ? rules_of(ch, l) : ch->rules);
+        else
+            close_door(door);
     }
     ch->d->conf = ch->c;
+    send_away(ch->d, &leavers);
+    free(leavers.bytes);
 }
 
 bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits *limits, char *why,
@@ -405,6 +482,7 @@ bool doors_check(struct midge_loop *loop, const struct conf *c, char *why, size_
 
 void doors_end(struct doors *d)
 {
+    (void)d;
 #if MIDGE_HAS_OPENSSL
     midge_login_worker_free(d->worker);
     d->worker = NULL;

@@ -1,5 +1,6 @@
 /* main.c - the program: what the command line asks for. */
 #include "conf.h"
+#include "control.h"
 #include "midge/midge.h"
 #include "options.h"
 #include "serve.h"
@@ -44,6 +45,8 @@ int main(int argc, char *argv[])
 {
     char why[512];
     struct options o;
+    if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+        return ctl(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "passwd") == 0)
         return run_passwd(argc - 1, argv + 1);
     if (!options_parse(&o, argc, argv, why, sizeof why))

@@ -252,7 +252,8 @@ void options_help(char *out, size_t size)
     size_t n = (size_t)snprintf(out, size,
                                 "midge - an MQTT broker (3.1, 3.1.1, 5.0)\n\n"
                                 "Usage: midge [OPTION]...\n"
-                                "       midge passwd [OPTION]... FILE [USER]\n\n");
+                                "       midge passwd [OPTION]... FILE [USER]\n"
+                                "       midge ctl [-s SOCKET] COMMAND\n\n");
     for (size_t i = 0; i < ROWS && n < size; i++) {
         const struct row *r = &rows[i];
         char left[NAME_MAX_BYTES + 16];

@@ -7,6 +7,7 @@
 
 #include "conf.h"
 #include "doors.h"
+#include "inside.h"
 #include "logs.h"
 #include "midge/midge_posix.h"
 #include "notify.h"
@@ -36,6 +37,7 @@ struct app {
     struct midge_sqlite *store;
     struct midge_loop *loop;
     struct doors doors;
+    struct inside inside;
     char why[WHY_SIZE];
 };
 
@@ -127,6 +129,7 @@ static void on_event(void *user, const struct midge_event *event)
 {
     struct app *app = user;
     logs_event(&app->logs, event);
+    inside_event(&app->inside, event);
 }
 
 static void on_lost(void *user, struct midge_conn *conn)
@@ -186,7 +189,8 @@ static void use_limits(struct app *app, const struct midge_limits *limits)
 {
     app->limits_at ^= 1;
     app->limits[app->limits_at] = *limits;
-    midge_set_limits(midge_loop_broker(app->loop), &app->limits[app->limits_at]);
+    app->inside.limits = &app->limits[app->limits_at];
+    midge_set_limits(midge_loop_broker(app->loop), app->inside.limits);
 }
 
 /* All of the new configuration, or nothing of it. */
@@ -323,6 +327,11 @@ static bool restore(struct app *app)
     return !app->store || midge_sqlite_restore(app->store, m, midge_loop_now(app->loop), app->why, WHY_SIZE);
 }
 
+static uint32_t sys_interval_s(const struct conf *c)
+{
+    return c->sys_interval == CONF_UNSET ? 10 : (uint32_t)c->sys_interval;
+}
+
 static bool make_loop(struct app *app)
 {
     const struct midge_hooks hooks = { .user = app,
@@ -335,12 +344,14 @@ static bool make_loop(struct app *app)
         .limits = &app->limits[0],
         .hooks = &hooks,
         .store = app->store ? midge_sqlite_store(app->store) : NULL,
-        .sys_interval_s = app->conf->sys_interval == CONF_UNSET ? 10 : (uint32_t)app->conf->sys_interval,
+        .sys_interval_s = sys_interval_s(app->conf),
         .tls = &midge_tls_openssl,
         .say = logs_line,
         .say_user = &app->logs,
     };
-    app->doors.loop = app->loop = midge_loop_new(&config);
+    app->inside.doors = &app->doors;
+    app->inside.limits = &app->limits[0];
+    app->inside.loop = app->doors.loop = app->loop = midge_loop_new(&config);
     app->doors.socket_count = (int)notify_sockets(&app->doors.sockets);
     snprintf(app->why, WHY_SIZE, "no memory or descriptors for a broker");
     return app->loop != NULL;
@@ -384,7 +395,8 @@ static bool begin(struct app *app)
         !make_loop(app) || !restore(app) ||
         !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE))
         return false;
-    if (!leave_root(app))
+    if (!leave_root(app) ||
+        !inside_open(&app->inside, app->conf, sys_interval_s(app->conf), app->why, WHY_SIZE))
         return false;
     say_places(app);
     say_closed(app);
@@ -397,6 +409,7 @@ static void end(struct app *app)
 {
     logs_attach(&app->logs, NULL);
     doors_end(&app->doors);
+    inside_close(&app->inside);
     midge_loop_free(app->loop);
     if (app->store)
         midge_sqlite_close(app->store);

@@ -24,7 +24,7 @@
 
 /* Connections: the clients, those that the core takes beyond them for takeovers, two to refuse the next in order. */
 #define MEMP_NUM_TCP_PCB (CLIENTS + CLIENTS / 16 + 3)
-#define MEMP_NUM_TCP_PCB_LISTEN 1
+#define MEMP_NUM_TCP_PCB_LISTEN (MIDGE_LWIP_LAYERS ? 3 : 1)
 #define TCP_LISTEN_BACKLOG 1
 #define TCP_DEFAULT_LISTEN_BACKLOG 0xff
 

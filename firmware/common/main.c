@@ -4,6 +4,7 @@
  */
 #include "board.h"
 #include "console.h"
+#include "layers.h"
 #include "midge_lwip.h"
 
 #include "lwip/etharp.h"
@@ -108,6 +109,11 @@ static void say_stats(void)
     say_pool("pcb", MEMP_TCP_PCB);
     say_pool("segment", MEMP_TCP_SEG);
     say_pool("pbuf", MEMP_PBUF_POOL);
+    if (MIDGE_LWIP_LAYERS) {
+        say_field("layered", layers_stats.open);
+        say_field("tls", layers_stats.tls_bytes);
+        say_field("tls_peak", layers_stats.tls_bytes_peak);
+    }
     say_field("rx_drop", lwip_stats.link.drop);
     say_field("stack", stack_used());
     say("/");
@@ -147,6 +153,8 @@ static void start_broker(void)
     struct midge *broker = midge_new(&config, sys_now());
     if (!broker || midge_lwip_start(&port, broker, MQTT_PORT) != ERR_OK)
         fail("no memory for the broker");
+    if (MIDGE_LWIP_LAYERS && !layers_start(&port, &memory))
+        fail("no memory for TLS");
 }
 
 static void turn(void)
@@ -159,11 +167,14 @@ static void turn(void)
 static _Noreturn void stop(void)
 {
     midge_lwip_stop(&port);
-    for (uint64_t until = board_ms() + STOP_MS; midge_lwip_open(&port) && board_ms() < until;)
+    uint64_t until = board_ms() + STOP_MS;
+    while ((midge_lwip_open(&port) || lwip_stats.mem.used) && board_ms() < until) /* until the last word has arrived */
         turn();
     say_stats();
     midge_lwip_end(&port);
     midge_free(port.broker);
+    if (MIDGE_LWIP_LAYERS)
+        layers_end();
     bool all_back = midge_arena_largest(&memory) == memory.size;
     say(all_back ? "stopped\n" : "stopped, and memory is missing\n");
     board_exit(all_back ? 0 : STATUS_ASSERT);

@@ -98,9 +98,30 @@ midge_ms midge_deadline(const struct midge *m);
 
 /* ---- connections -------------------------------------------------------------------------------------- */
 
+/* A client of the host's own that speaks 5.0 through midge_recv and midge_pull as others do, without a socket: the
+ * broker's end of a bridge. Nobody is asked whether it may; its session is not put out for room, keeps the expiry
+ * that it asks for, and is no client's from outside. Its queue has limits of its own. midge_ready does not name it:
+ * its owner looks at midge_status after each turn. It has to ask for a Session Expiry. All is borrowed until its
+ * session ends (midge_kick), midge_inside_forget, or a connection of the same client id that brings another one. */
+struct midge_inside {
+    uint32_t queue_bytes;     /* in place of limits.queue_bytes; 0 = that */
+    uint32_t queue_msgs;      /* the same of queue_msgs */
+    const uint8_t *policies;  /* enum midge_queue_policy, by Subscription Identifier: that of 1 comes first */
+    uint32_t policy_count;    /* others: MIDGE_QUEUE_DROP_NEW */
+    bool tells_age;           /* what waited for a second or more gets a user property MIDGE_AGE: how many seconds */
+    bool no_bridged;          /* what came through a bridge is not for it */
+    uint32_t frozen_age_s;    /* the broker's */
+};
+#define MIDGE_AGE "midge-age"
+
+/* The session of this client id stays, and is from now on like those of other clients. */
+void midge_inside_forget(struct midge *m, struct midge_slice client_id);
+
 struct midge_peer {
     void *user;           /* the port's own pointer, handed to hooks and given back by midge_conn_user */
     uint32_t address_key; /* equal for connections of one address (a hash will do); 0 = not counted */
+    struct midge_inside *inside; /* not NULL: in place of `user`, which hooks then see as NULL */
+    bool forgets;         /* with inside: whom it speaks for has forgotten the QoS 2 ids that it had not released */
 };
 
 /* A transport connection was made. NULL: at a limit, or no memory: close it. The connection belongs to the core until
@@ -232,6 +253,23 @@ void midge_get_stats(const struct midge *m, struct midge_stats *out);
 /* Books of one session. MIDGE_ERR_NOT_FOUND: no such session, or a build without MIDGE_BOOKS. */
 MIDGE_MUST_USE enum midge_err midge_get_books(const struct midge *m, struct midge_slice client_id,
                                               struct midge_books out[3]);
+
+/* One client that the broker knows. */
+struct midge_client_info {
+    struct midge_who who;   /* peer, tag and username while it is connected */
+    bool connected;
+    uint16_t inflight;      /* QoS 1 and 2 on their way to it */
+    uint32_t subscriptions;
+    uint32_t queued, queued_bytes; /* those in flight included */
+    uint32_t expiry_s;      /* of its session; UINT32_MAX = never */
+};
+
+/* Shows each client, or each retained message, in no order that matters; what is shown lives until `each` returns,
+ * which calls nothing of midge.h meanwhile but midge_message_property. */
+void midge_each_client(const struct midge *m, void (*each)(void *user, const struct midge_client_info *client),
+                       void *user);
+void midge_each_retained(const struct midge *m, void (*each)(void *user, const struct midge_message *message),
+                         void *user);
 
 #ifdef __cplusplus
 }

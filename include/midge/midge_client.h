@@ -67,6 +67,17 @@ struct midge_client_event {
     const struct midge_client_session *session;
 };
 
+/* A PUBLISH, or an acknowledgement of QoS 1 or 2, as it is on the wire. All borrowed. */
+struct midge_client_packet {
+    uint8_t type;   /* 3 PUBLISH, 4 PUBACK, 5 PUBREC, 6 PUBREL, 7 PUBCOMP */
+    uint8_t reason; /* of acknowledgements */
+    uint16_t pid;   /* 0: a PUBLISH of QoS 0 */
+    /* PUBLISH. To be sent, `props` may be what came: those that do not travel with a message are left out. */
+    const struct midge_message *message;
+    const struct midge_user_property *more; /* to be sent behind those in `props` */
+    size_t more_count;
+};
+
 struct midge_client_hooks {
     void *user; /* handed to each */
     void (*event)(void *user, const struct midge_client_event *event);
@@ -76,6 +87,11 @@ struct midge_client_hooks {
      * connection is ended and the server sends it again to the next one of this session. NULL: everything
      * is taken. */
     uint8_t (*message)(void *user, const struct midge_message *message);
+    /* Not NULL: the host keeps the state of QoS 1 and 2. Every PUBLISH and acknowledgement is shown as it comes, and
+     * none is answered; what the host gives to midge_client_send goes out as it is, with the packet ids it has, and is
+     * forgotten with the connection. So a bridge can pass on what two brokers say to each other: all that has to be
+     * remembered is in their sessions. `message` is not called then, and midge_client_publish is not for use. */
+    void (*packet)(void *user, const struct midge_client_packet *packet);
 };
 
 /* ---- one client --------------------------------------------------------------------------------------- */
@@ -88,6 +104,7 @@ struct midge_client_config {
     uint32_t queue_msgs;                    /* publications held at once, sent or not; 0 = none at all */
     uint32_t queue_bytes;                   /* the same, as bytes of topic, properties and payload */
     uint32_t packet_bytes;    /* largest packet taken from a server, which is told on 5.0; 0 = any */
+    uint32_t send_bytes;      /* largest packet sent, if the server takes as much; 0 = any */
     uint32_t connect_ms;      /* time from connect to CONNACK; 0 = any */
     uint16_t receive_maximum; /* QoS 1 and 2 messages from the server not yet complete; 0 = 65535 */
     uint16_t alias_in;        /* Topic Alias Maximum that servers are told */
@@ -156,6 +173,11 @@ size_t midge_client_memory_used(const struct midge_client *c);
  * MIDGE_ERR_INVALID: topic empty or with wildcards, a text over 65535 bytes, QoS over 2. */
 MIDGE_MUST_USE enum midge_err midge_client_publish(struct midge_client *c, const struct midge_publication *p,
                                                    void *token, midge_ms now);
+
+/* With hooks.packet, while connected: queues a copy. A PUBLISH that the server would not take is DROPPED, with its QoS
+ * and packet id as `token`: MIDGE_CLIENT_TOKEN. MIDGE_ERR_INVALID: not connected, no such packet. */
+MIDGE_MUST_USE enum midge_err midge_client_send(struct midge_client *c, const struct midge_client_packet *packet);
+#define MIDGE_CLIENT_TOKEN(qos, pid) ((void *)((uintptr_t)(qos) << 16 | (pid)))
 
 /* Only while connected, else MIDGE_ERR_INVALID, as for a packet over the server's maximum.
  * subscription_id: 0 = none. */

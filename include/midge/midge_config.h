@@ -93,6 +93,11 @@
 #define MIDGE_LOCAL 1
 #endif
 
+/* Bridges: struct midge_inside. */
+#ifndef MIDGE_BRIDGE
+#define MIDGE_BRIDGE 1
+#endif
+
 /* Counters published below $SYS/broker. */
 #ifndef MIDGE_SYS
 #define MIDGE_SYS 1
@@ -119,6 +124,9 @@
 #endif
 #if MIDGE_ALIAS_OUT && !MIDGE_V5
 #error "MIDGE_ALIAS_OUT needs MIDGE_V5: topic aliases exist in MQTT 5.0 only"
+#endif
+#if MIDGE_BRIDGE && !(MIDGE_V5 && MIDGE_PERSIST)
+#error "MIDGE_BRIDGE needs MIDGE_V5 and MIDGE_PERSIST: a bridge is a 5.0 client with a session that stays"
 #endif
 #if MIDGE_SYS && !MIDGE_RETAIN
 #error "MIDGE_SYS needs MIDGE_RETAIN: $SYS topics are retained messages"

@@ -95,6 +95,7 @@ enum midge_drop {
     MIDGE_DROP_QUEUE_BYTES, /* the session's limits.queue_bytes */
     MIDGE_DROP_PACKET_SIZE, /* larger than the client's Maximum Packet Size [MQTT-3.1.2-25] */
     MIDGE_DROP_RIGHT,       /* hooks.allow said no at delivery */
+    MIDGE_DROP_REPLACED,    /* MIDGE_QUEUE_LAST_VALUE: a newer one of its topic came */
     MIDGE_DROP_REASONS
 };
 

@@ -13,6 +13,7 @@
 #define MIDGE_POSIX_H
 
 #include "midge/midge.h"
+#include "midge/midge_bridge.h"
 #include "midge/midge_tls.h"
 
 #ifdef __cplusplus
@@ -153,6 +154,29 @@ struct midge_slice midge_peer_identity(const void *peer);
 
 /* midge_listen.user of the listener it came through; NULL for NULL. */
 void *midge_peer_listener_user(const void *peer);
+
+/* ---- bridges ------------------------------------------------------------------------------------------- */
+
+struct midge_uplink;
+
+/* Zero-initialise, set what is wanted. Borrowed until midge_uplink_close, as all that the bridge's options say. */
+struct midge_uplink_options {
+    struct midge_bridge_options bridge; /* addresses: "host:port", "host" or "[::1]:port"; memory, random, user and
+                                           event are the loop's, which tells through `say` */
+    uint16_t port;                /* of addresses without one; 0 = that of the transport */
+    uint8_t transport;            /* enum midge_transport, but not ANY */
+    const char *ws_path;          /* NULL = "/mqtt" */
+    const char *bind_address;     /* a local address to come from; NULL = any */
+    struct midge_tls_options tls; /* of the client's side: see midge_tls.h */
+};
+
+/* Names are looked up on a thread of their own; all else is the loop's. NULL: `why` says so in one line. */
+MIDGE_MUST_USE struct midge_uplink *midge_loop_bridge(struct midge_loop *loop,
+                                                      const struct midge_uplink_options *options, char *why,
+                                                      size_t why_size);
+void midge_uplink_get_stats(const struct midge_uplink *u, struct midge_bridge_stats *out);
+/* Says goodbye as far as the socket has room. The loop closes all that are open at its end. */
+void midge_uplink_close(struct midge_uplink *u, bool end_session);
 
 /* ---- the host's own descriptors ------------------------------------------------------------------------ */
 

@@ -101,7 +101,9 @@ enum midge_queue_policy {
     MIDGE_QUEUE_DROP_NEW,   /* the new message is not queued for that session */
     MIDGE_QUEUE_DROP_OLD,   /* the oldest unsent one makes room */
     MIDGE_QUEUE_END_SESSION, /* the session ends, its connection with 0x97 */
-    MIDGE_QUEUE_REFUSE      /* the publisher is refused with 0x97 and nobody gets the message */
+    MIDGE_QUEUE_REFUSE,     /* the publisher is refused with 0x97 and nobody gets the message */
+    MIDGE_QUEUE_LAST_VALUE  /* of struct midge_inside only: what is unsent of the same topic gives way at once, the
+                               oldest of another topic at a limit */
 };
 
 /* Every count and size that a peer can choose. docs/LIMITS.md tells what happens at each one.

@@ -6,12 +6,16 @@ include("${root}/cmake/sources.cmake")
 set(core ${MIDGE_BASE_SOURCES} ${MIDGE_CODEC_SOURCES} ${MIDGE_STATE_SOURCES} ${MIDGE_BROKER_SOURCES})
 list(TRANSFORM core PREPEND "${root}/")
 
+set(layers net/layer.c net/sha1.c net/ws.c net/ws_upgrade.c net/tls_layer.c net/tls_mbedtls.c)
+list(TRANSFORM layers PREPEND "${root}/")
+list(APPEND layers "${port}/tls.c")
+
 idf_component_register(
     SRCS ${core}
          "${root}/plug/topics.c"
-         "${port}/accounts.c" "${port}/listen.c" "${port}/loop.c" "${port}/memory.c" "${port}/mosq_broker.c"
+         "${port}/accounts.c" "${port}/link.c" "${port}/listen.c" "${port}/loop.c" "${port}/memory.c" "${port}/mosq_broker.c"
          "${port}/nvs_store.c" "${port}/password.c" "${port}/postbox.c" "${port}/report.c" "${port}/sock.c"
-         "${port}/tls.c" "${port}/tls_mbedtls.c" "${port}/wake.c"
+         ${layers} "${port}/wake.c"
     INCLUDE_DIRS "${root}/include" "${root}/ports/compat/include" "${port}/include"
     PRIV_INCLUDE_DIRS "${root}" "${root}/src"
     REQUIRES esp-tls
@@ -34,6 +38,7 @@ if(NOT CMAKE_BUILD_EARLY_EXPANSION)
     else()
         string(APPEND switches "#define MIDGE_SYS 0\n")
     endif()
+    string(APPEND switches "#define MIDGE_TLS_PIECE 1024\n") # of the task's stack
     string(APPEND switches "#define MIDGE_MAX_QOS ${CONFIG_MIDGE_MAX_QOS}\n")
     file(CONFIGURE OUTPUT "${CMAKE_CURRENT_BINARY_DIR}/config/midge_kconfig.h" CONTENT "${switches}" @ONLY)
     target_include_directories(${COMPONENT_LIB} PUBLIC "${CMAKE_CURRENT_BINARY_DIR}/config")

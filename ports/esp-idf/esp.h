@@ -7,6 +7,8 @@
 #include "nvs_store.h"
 
 #include "esp_log.h"
+#include "net/tls.h"
+#include "net/ws.h"
 
 #include <stdatomic.h>
 #include <sys/socket.h>
@@ -14,33 +16,36 @@
 
 #define MIDGE_TAG "midge" /* of ESP_LOG */
 
-/* ---- TLS (tls.c, for ESP-IDF before 5.5 tls_mbedtls.c) -------------------------------------------------- */
+struct midge_sock;
+struct midge_listener;
 
-struct midge_tls;
+/* ---- TLS and WebSocket (tls.c, link.c) -------------------------------------------------------------------- */
 
-enum midge_shake { SHAKE_DONE, SHAKE_READ, SHAKE_WRITE, SHAKE_FAILED }; /* READ, WRITE: when fd can be */
+/* A listener's certificates and keys. NULL: no memory, or they cannot be used (logged). */
+struct midge_tls *midge_esp_tls_open(struct esp_tls_cfg_server *config);
 
-/* A session on a non-blocking fd, which stays the caller's. NULL: no memory, or `config` cannot be used. */
-struct midge_tls *midge_tls_open(struct esp_tls_cfg_server *config, int fd);
-enum midge_shake midge_tls_shake(struct midge_tls *t);
-/* As recv and send; -1 with EAGAIN: later, with the same bytes. */
-ssize_t midge_tls_recv(struct midge_tls *t, void *out, size_t room);
-ssize_t midge_tls_send(struct midge_tls *t, const void *bytes, size_t n);
-/* Bytes are decrypted and wait here, which select cannot know. */
-bool midge_tls_pending(struct midge_tls *t);
-/* Tells the peer that nothing more comes. */
-void midge_tls_shut(struct midge_tls *t);
-/* Everything of the session's, whatever became of its handshake. NULL is allowed. */
-void midge_tls_close(struct midge_tls *t);
+struct midge_link {
+    struct midge_chain chain;
+    struct midge_layer *tls; /* of the chain; NULL = none */
+};
+
+/* NULL: no memory. Only for listeners that have layers. */
+struct midge_link *midge_link_new(struct midge_sock *s, const struct midge_listener *l);
+void midge_link_free(struct midge_esp *e, struct midge_link *link);
 
 /* ---- sockets (sock.c) ---------------------------------------------------------------------------------- */
 
+/* Lives until midge_esp_free: what greets refers to it. */
 struct midge_listener {
     struct midge_listener *next;
-    struct esp_tls_cfg_server *tls; /* borrows; NULL = plain */
-    int fd;
+    struct midge_tls *tls;      /* owns; NULL = without */
+    struct midge_ws_options ws; /* if `websocket` */
+    bool websocket;
     uint16_t port;
+    int fd;                     /* -1: closed */
 };
+
+void midge_listener_free(struct midge_esp *e, struct midge_listener *l); /* listen.c */
 
 /* Bytes that the core has given away and the socket has not taken yet. */
 struct midge_waiting {
@@ -48,21 +53,20 @@ struct midge_waiting {
     uint8_t bytes[];
 };
 
-/* One connection:  [shaking ──►] open ──(core: CLOSE)──► closing ──(peer's end, or time)──► dead ──(end of pass)──►
+/* One connection:  open ──(core or a layer: it is over)──► closing ──(peer's end, or time)──► dead ──(end of pass)──►
  * freed. */
 struct midge_sock {
     struct midge_sock *next;
     struct midge_esp *esp;
-    struct midge_tls *tls;         /* owns; NULL = plain */
+    struct midge_link *link;       /* owns; NULL = plain TCP */
     struct midge_waiting *waiting; /* owns; NULL = nothing waits */
     union {
         struct midge_conn *conn;   /* not closing: given back with midge_lost exactly once */
         midge_ms until;            /* closing: how long its peer may take */
     } u;
     int fd;                        /* -1: dead */
-    bool shaking;                  /* TLS handshake: neither bytes in nor out yet */
     bool closing;
-    bool wants_write;              /* woken when it can be written (shaking: instead of read) */
+    bool wants_write;              /* woken when it can be written */
 };
 
 /* Equal for connections of one address (listen.c). */
@@ -120,6 +124,9 @@ struct midge_esp {
     struct midge_esp_stats stats;
     uint8_t buffer[MIDGE_ESP_BUFFER]; /* in and out for all connections: an idle one owns none */
 };
+
+/* Monotonic. */
+midge_ms midge_esp_clock(void);
 
 /* From the broker's memory; NULL = none. */
 void *midge_esp_alloc(struct midge_esp *e, size_t n);

@@ -14,6 +14,9 @@
 #ifdef CONFIG_MIDGE_TLS
 #define MIDGE_ESP_TLS 1
 #endif
+#ifdef CONFIG_MIDGE_WEBSOCKET
+#define MIDGE_ESP_WS 1
+#endif
 #ifdef CONFIG_MIDGE_EVENTS
 #define MIDGE_ESP_EVENTS 1
 #endif
@@ -54,9 +57,8 @@
 #ifndef MIDGE_ESP_TLS
 #define MIDGE_ESP_TLS 0
 #endif
-/* ESP-TLS as a server can be continued step by step (tls.c), or cannot (tls_mbedtls.c). */
-#ifndef MIDGE_ESP_TLS_IN_STEPS
-#define MIDGE_ESP_TLS_IN_STEPS (ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(5, 5, 0))
+#ifndef MIDGE_ESP_WS
+#define MIDGE_ESP_WS 0
 #endif
 #ifndef MIDGE_ESP_NVS
 #define MIDGE_ESP_NVS 0

@@ -119,36 +119,62 @@ static int open_socket(const char *host, uint16_t port, union address *a)
     return -1;
 }
 
-/* Told now rather than to the first client. */
-static int try_tls(struct esp_tls_cfg_server *tls)
+/* What cannot be served is told now rather than to the first client. */
+static int open_tls(struct midge_listener *l, struct esp_tls_cfg_server *tls)
 {
+    if (!tls)
+        return 0;
     if (!MIDGE_ESP_TLS)
         return ENOTSUP;
-    struct midge_tls *t = midge_tls_open(tls, -1);
-    midge_tls_close(t);
-    return t ? 0 : EPROTO;
+    l->tls = midge_esp_tls_open(tls);
+    return l->tls ? 0 : EPROTO;
 }
 
-int midge_esp_listen(struct midge_esp *e, const char *host, uint16_t port, struct esp_tls_cfg_server *tls)
+void midge_listener_free(struct midge_esp *e, struct midge_listener *l)
+{
+    if (MIDGE_ESP_TLS && l->tls)
+        midge_tls_mbedtls.close(l->tls);
+    if (l->fd >= 0)
+        close(l->fd);
+    midge_esp_release(e, l, sizeof *l);
+}
+
+/* What is to be served is in `what`; takes its TLS. */
+static int open_listener(struct midge_esp *e, const char *host, uint16_t port, struct esp_tls_cfg_server *tls,
+                         const struct midge_listener *what)
 {
     union address a;
-    int err = tls ? try_tls(tls) : 0;
-    if (err)
-        return err;
     struct midge_listener *l = midge_esp_alloc(e, sizeof *l);
     if (!l)
         return ENOMEM;
-    int fd = open_socket(host, port, &a);
-    if (fd < 0) {
+    *l = *what;
+    l->fd = -1;
+    int err = open_tls(l, tls);
+    if (!err && (l->fd = open_socket(host, port, &a)) < 0)
         err = errno;
-        midge_esp_release(e, l, sizeof *l);
+    if (err) {
+        midge_listener_free(e, l);
         return err;
     }
-    *l = (struct midge_listener){ .next = e->listeners, .tls = tls, .fd = fd, .port = ntohs(a.v4.sin_port) };
+    l->port = ntohs(a.v4.sin_port);
+    l->next = e->listeners;
     e->listeners = l;
     ESP_LOGI(MIDGE_TAG, "Opening %s listen socket on port %u.", a.any.sa_family == AF_INET ? "ipv4" : "ipv6",
              l->port);
     return 0;
+}
+
+int midge_esp_listen(struct midge_esp *e, const char *host, uint16_t port, struct esp_tls_cfg_server *tls)
+{
+    const struct midge_listener what = { .websocket = false };
+    return open_listener(e, host, port, tls, &what);
+}
+
+int midge_esp_listen_ws(struct midge_esp *e, const char *host, uint16_t port, struct esp_tls_cfg_server *tls,
+                        const char *path)
+{
+    const struct midge_listener what = { .websocket = true, .ws.path = path };
+    return MIDGE_ESP_WS ? open_listener(e, host, port, tls, &what) : ENOTSUP;
 }
 
 uint16_t midge_esp_port(const struct midge_esp *e)

@@ -9,17 +9,22 @@
 #include <unistd.h>
 
 #define DEFAULT_STOP_MS 2000u
-#define LONGEST_SLEEP_S (24 * 3600)
+#define LONGEST_SLEEP_MS (24u * 3600 * 1000)
 #define REST_US 10000
 #define ACCEPTS_A_PASS 8
 #define ACCEPT_REST_MS 200
-#define DATE_IS_KNOWN 1577836800 /* 2020 */
+#define DATE_IS_KNOWN 1577836800000 /* 2020 */
 
-static midge_ms clock_ms(void)
+static midge_ms read_clock(int which)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(which, &t);
     return (midge_ms)t.tv_sec * 1000 + (midge_ms)(t.tv_nsec / 1000000);
+}
+
+midge_ms midge_esp_clock(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
 }
 
 static void hardware_random(void *user, void *out, size_t n)
@@ -32,10 +37,9 @@ static void hardware_random(void *user, void *out, size_t n)
 /* Before the date is known a chip's clock stands near 1970. */
 static uint64_t calendar_ms(void *user)
 {
-    struct timespec t;
     (void)user;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return t.tv_sec > DATE_IS_KNOWN ? (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 : 0;
+    midge_ms now = read_clock(CLOCK_REALTIME);
+    return now > DATE_IS_KNOWN ? now : 0;
 }
 
 void *midge_esp_alloc(struct midge_esp *e, size_t n)
@@ -69,7 +73,7 @@ static void fill_in(struct midge_esp *e)
         e->hooks.event = midge_esp_report;
     if (!e->hooks.random)
         e->hooks.random = hardware_random;
-    if (!e->hooks.wall_ms)
+    if (MIDGE_DURABLE && !e->hooks.wall_ms)
         e->hooks.wall_ms = calendar_ms;
 }
 
@@ -81,7 +85,7 @@ static struct midge *new_broker(const struct midge_esp *e)
         .hooks = &e->hooks,
         .auto_id_prefix = e->config.auto_id_prefix,
         .sys_interval_s = e->config.sys_interval_s,
-        .store = e->nvs ? midge_nvs_store(e->nvs) : NULL,
+        .store = MIDGE_DURABLE && e->nvs ? midge_nvs_store(e->nvs) : NULL,
     };
     return midge_new(&config, e->now);
 }
@@ -108,7 +112,7 @@ struct midge_esp *midge_esp_new(const struct midge_esp_config *config)
     if (config)
         e->config = *config;
     fill_in(e);
-    e->now = clock_ms();
+    e->now = midge_esp_clock();
     e->wake_fd = midge_wake_open();
     if (e->wake_fd >= 0 && open_state(e))
         return e;
@@ -118,11 +122,18 @@ struct midge_esp *midge_esp_new(const struct midge_esp_config *config)
 
 static void close_listeners(struct midge_esp *e)
 {
+    for (struct midge_listener *l = e->listeners; l; l = l->next) {
+        close(l->fd);
+        l->fd = -1;
+    }
+}
+
+static void free_listeners(struct midge_esp *e)
+{
     while (e->listeners) {
         struct midge_listener *l = e->listeners;
         e->listeners = l->next;
-        close(l->fd);
-        midge_esp_release(e, l, sizeof *l);
+        midge_listener_free(e, l);
     }
 }
 
@@ -131,12 +142,13 @@ void midge_esp_free(struct midge_esp *e)
     if (!e)
         return;
     atomic_store(&e->stop, true);
-    close_listeners(e);
     midge_posts_empty(e, true);
     midge_socks_close(e);
     if (e->broker)
         midge_free(e->broker);
-    midge_nvs_close(e->nvs);
+    if (MIDGE_DURABLE)
+        midge_nvs_close(e->nvs);
+    free_listeners(e);
     if (e->wake_fd >= 0)
         close(e->wake_fd);
     midge_esp_release(e, e, sizeof *e);
@@ -199,7 +211,8 @@ static void add_listeners(struct ask *a, const struct midge_esp *e)
         return;
     }
     for (const struct midge_listener *l = e->listeners; l; l = l->next)
-        add(a, l->fd, &a->in);
+        if (l->fd >= 0)
+            add(a, l->fd, &a->in);
 }
 
 static void add_socks(struct ask *a, const struct midge_esp *e)
@@ -218,14 +231,14 @@ static void add_socks(struct ask *a, const struct midge_esp *e)
 static int wait(struct midge_esp *e, struct ask *a)
 {
     struct timeval sleep = { .tv_sec = 0 };
-    midge_ms now = clock_ms();
+    midge_ms now = midge_esp_clock();
     if (a->due > now) {
-        uint64_t ms = a->due - now;
-        sleep.tv_sec = (time_t)(ms < LONGEST_SLEEP_S * 1000u ? ms / 1000 : LONGEST_SLEEP_S);
+        uint32_t ms = a->due - now < LONGEST_SLEEP_MS ? (uint32_t)(a->due - now) : LONGEST_SLEEP_MS;
+        sleep.tv_sec = ms / 1000;
         sleep.tv_usec = (suseconds_t)(ms % 1000 * 1000);
     }
     int n = select(a->top + 1, &a->in, &a->out, NULL, a->due == MIDGE_NEVER ? NULL : &sleep);
-    e->now = clock_ms();
+    e->now = midge_esp_clock();
     e->stats.passes++;
     return n;
 }
@@ -238,7 +251,8 @@ static void accept_all(struct midge_esp *e, const struct midge_listener *l)
             midge_sock_open(e, fd, l);
             continue;
         }
-        if (errno == ENFILE || errno == EMFILE || errno == ENOMEM || errno == ENOBUFS) {
+        int err = errno;
+        if (err == ENFILE || err == EMFILE || err == ENOMEM || err == ENOBUFS) {
             midge_socks_expire(e, MIDGE_NEVER); /* who waits for a peer's end gives way */
             e->accept_again = e->now + ACCEPT_REST_MS; /* a listener that cannot be served would keep us awake */
         }
@@ -252,7 +266,7 @@ static void hand_over(struct midge_esp *e, const struct ask *a)
     for (struct midge_sock *s = e->socks; s; s = s->next)
         midge_sock_event(s, FD_ISSET(s->fd, &a->in), FD_ISSET(s->fd, &a->out));
     for (const struct midge_listener *l = e->listeners; l; l = l->next)
-        if (FD_ISSET(l->fd, &a->in))
+        if (l->fd >= 0 && FD_ISSET(l->fd, &a->in))
             accept_all(e, l);
     if (FD_ISSET(e->wake_fd, &a->in)) {
         midge_wake_drain(e->wake_fd);
@@ -278,14 +292,15 @@ static int pass(struct midge_esp *e, midge_ms until)
     FD_ZERO(&a.in);
     FD_ZERO(&a.out);
     no_later(&a, midge_deadline(e->broker));
-    if (e->nvs)
+    if (MIDGE_DURABLE && e->nvs)
         no_later(&a, midge_nvs_tick(e->nvs, e->now));
     add(&a, e->wake_fd, &a.in);
     add_listeners(&a, e);
     add_socks(&a, e);
     int n = wait(e, &a);
-    if (n < 0 && errno != EINTR && errno != ENOMEM)
-        return errno;
+    int err = n < 0 ? errno : 0;
+    if (err && err != EINTR && err != ENOMEM)
+        return err;
     if (n > 0)
         hand_over(e, &a);
     else if (n < 0)
@@ -299,7 +314,7 @@ static void finish(struct midge_esp *e)
 {
     close_listeners(e);
     midge_posts_empty(e, false);
-    e->now = clock_ms();
+    e->now = midge_esp_clock();
     e->stopping = true;
     midge_shutdown(e->broker, e->now);
     settle(e);
@@ -319,7 +334,7 @@ static void tell_state(const struct midge_esp *e, bool running)
 int midge_esp_run(struct midge_esp *e)
 {
     int err = e->stopping ? EINVAL : 0;
-    e->now = clock_ms();
+    e->now = midge_esp_clock();
     tell_state(e, true);
     while (!err && !atomic_load(&e->stop))
         err = pass(e, MIDGE_NEVER);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* ---- stopping ------------------------------------------------------------------------------------------ */
@@ -25,9 +24,7 @@ static atomic_uint stop_asked;                  /* when, as 32-bit ms; 0 = nobod
 
 static unsigned clock_ms32(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (unsigned)t.tv_sec * 1000u + (unsigned)(t.tv_nsec / 1000000);
+    return (unsigned)midge_esp_clock();
 }
 
 void mosq_broker_stop(void)

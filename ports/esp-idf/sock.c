@@ -13,26 +13,16 @@
 
 enum outcome { SENT, SOCKET_IS_FULL, PEER_IS_GONE };
 
-static bool has_tls(const struct midge_sock *s)
+/* Layers that are not compiled in cost no code. */
+static bool has_link(const struct midge_sock *s)
 {
-    return MIDGE_ESP_TLS && s->tls;
+    return (MIDGE_ESP_TLS || MIDGE_ESP_WS) && s->link;
 }
 
 static bool would_block(void)
 {
-    return errno == EAGAIN || errno == EINTR;
-}
-
-static ssize_t take(struct midge_sock *s)
-{
-    struct midge_esp *e = s->esp;
-    return has_tls(s) ? midge_tls_recv(s->tls, e->buffer, sizeof e->buffer)
-                      : recv(s->fd, e->buffer, sizeof e->buffer, 0);
-}
-
-static ssize_t give(const struct midge_sock *s, const uint8_t *bytes, size_t n)
-{
-    return has_tls(s) ? midge_tls_send(s->tls, bytes, n) : send(s->fd, bytes, n, MSG_NOSIGNAL);
+    int err = errno;
+    return err == EAGAIN || err == EINTR;
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
@@ -52,7 +42,7 @@ static enum outcome send_waiting(struct midge_sock *s)
     struct midge_waiting *w = s->waiting;
     if (!w)
         return SENT;
-    ssize_t n = give(s, w->bytes + w->at, w->len - w->at);
+    ssize_t n = send(s->fd, w->bytes + w->at, w->len - w->at, MSG_NOSIGNAL);
     if (n < 0)
         return would_block() ? SOCKET_IS_FULL : PEER_IS_GONE;
     w->at += (uint32_t)n;
@@ -78,11 +68,18 @@ static enum outcome keep(struct midge_sock *s, const uint8_t *bytes, size_t n)
 
 static enum outcome send_bytes(struct midge_sock *s, const uint8_t *bytes, size_t n)
 {
-    ssize_t sent = give(s, bytes, n);
+    ssize_t sent = send(s->fd, bytes, n, MSG_NOSIGNAL);
     if (sent < 0 && !would_block())
         return PEER_IS_GONE;
     size_t done = sent > 0 ? (size_t)sent : 0;
     return done == n ? SENT : keep(s, bytes + done, n - done);
+}
+
+static size_t pull(struct midge_sock *s, uint8_t *out, size_t room)
+{
+    if (has_link(s))
+        return midge_chain_pull(&s->link->chain, out, room);
+    return s->closing ? 0 : midge_pull(s->u.conn, out, room, s->esp->now);
 }
 
 /* SOCKET_IS_FULL also when only this connection's turn is over: select brings it back at once. */
@@ -94,8 +91,7 @@ static enum outcome send_all(struct midge_sock *s)
         if (turn == BUFFERS_A_TURN)
             return SOCKET_IS_FULL;
         size_t n = 0, more;
-        while (n < sizeof e->buffer &&
-               (more = midge_pull(s->u.conn, e->buffer + n, sizeof e->buffer - n, e->now)))
+        while (n < sizeof e->buffer && (more = pull(s, e->buffer + n, sizeof e->buffer - n)))
             n += more;
         if (n == 0)
             return SENT;
@@ -110,8 +106,9 @@ static enum outcome send_all(struct midge_sock *s)
 static void die(struct midge_sock *s)
 {
     free_waiting(s);
-    if (MIDGE_ESP_TLS)
-        midge_tls_close(s->tls);
+    if (has_link(s))
+        midge_link_free(s->esp, s->link);
+    s->link = NULL;
     close(s->fd);
     s->fd = -1;
     s->esp->stats.sockets--;
@@ -130,24 +127,32 @@ static void lose(struct midge_sock *s)
 static void half_close(struct midge_sock *s)
 {
     s->wants_write = false;
-    if (has_tls(s))
-        midge_tls_shut(s->tls);
     shutdown(s->fd, SHUT_WR);
     if (s->esp->stopping)
         die(s);
 }
 
-/* The core has nothing more to say. */
+/* What waits, and the layers' goodbyes. */
+static void say_farewell(struct midge_sock *s)
+{
+    enum outcome o = send_all(s);
+    s->wants_write = o == SOCKET_IS_FULL;
+    if (o == SENT)
+        half_close(s);
+    else if (o == PEER_IS_GONE)
+        die(s);
+}
+
+/* The core, or a layer, has nothing more to say. */
 static void begin_close(struct midge_sock *s)
 {
     struct midge_esp *e = s->esp;
     midge_lost(s->u.conn, e->now);
     s->closing = true;
     s->u.until = e->now + e->config.limits->linger_ms;
-    if (s->shaking)
-        die(s);
-    else if (!s->waiting)
-        half_close(s);
+    if (has_link(s))
+        midge_chain_close(&s->link->chain);
+    say_farewell(s);
 }
 
 void midge_socks_expire(struct midge_esp *e, midge_ms now)
@@ -183,79 +188,61 @@ void midge_socks_close(struct midge_esp *e)
 
 bool midge_sock_reads(const struct midge_sock *s)
 {
-    if (s->shaking)
-        return !s->wants_write;
     return s->closing || !(midge_status(s->u.conn) & MIDGE_STATUS_PAUSED);
 }
 
-/* select knows nothing of bytes that TLS has decrypted already: they are all taken before we sleep. */
-static bool more_inside(const struct midge_sock *s)
-{
-    return has_tls(s) && midge_tls_pending(s->tls) && midge_sock_reads(s);
-}
-
-static void receive(struct midge_sock *s)
-{
-    do {
-        ssize_t n = take(s);
-        if (n < 0 && would_block())
-            return;
-        if (n <= 0) {
-            lose(s);
-            return;
-        }
-        if (!s->closing)
-            midge_recv(s->u.conn, s->esp->buffer, (size_t)n, s->esp->now);
-    } while (more_inside(s));
-}
-
-static void shake(struct midge_sock *s)
+/* A layer has ended: in order, or by what it calls wrong. */
+static void end_link(struct midge_sock *s)
 {
     char text[MIDGE_PEER_TEXT];
-    enum midge_shake result = midge_tls_shake(s->tls);
-    s->shaking = result != SHAKE_DONE;
-    s->wants_write = result == SHAKE_WRITE;
-    if (result == SHAKE_FAILED) {
-        midge_esp_peer_text(s, text, sizeof text);
-        ESP_LOGW(MIDGE_TAG, "TLS handshake with %s failed.", text);
-        lose(s);
-    }
+    const char *why = s->link->chain.why;
+    midge_esp_peer_text(s, text, sizeof text);
+    if (why)
+        ESP_LOGW(MIDGE_TAG, "Connection from %s failed: %s.", text, why);
+    begin_close(s);
 }
 
 void midge_sock_serve(struct midge_sock *s)
 {
-    if (!s->shaking) {
-        enum outcome o = send_all(s);
-        if (o == PEER_IS_GONE) {
-            lose(s);
-            return;
-        }
-        s->wants_write = o == SOCKET_IS_FULL;
+    if (has_link(s) && s->link->chain.ended) {
+        end_link(s);
+        return;
     }
-    if (midge_status(s->u.conn) & MIDGE_STATUS_CLOSE)
+    enum outcome o = send_all(s);
+    s->wants_write = o == SOCKET_IS_FULL;
+    if (o == PEER_IS_GONE)
+        lose(s);
+    else if (midge_status(s->u.conn) & MIDGE_STATUS_CLOSE)
         begin_close(s);
-    else if (!s->shaking && more_inside(s))
-        receive(s); /* it was paused over them */
 }
 
-static void serve_closing(struct midge_sock *s)
+/* A layer may owe an answer of its own, of which the core knows nothing. */
+static void feed_link(struct midge_sock *s, size_t n)
 {
-    enum outcome o = send_waiting(s);
-    if (o == SENT)
-        half_close(s);
-    else if (o == PEER_IS_GONE)
-        die(s);
+    midge_chain_feed(&s->link->chain, s->esp->buffer, n);
+    midge_sock_serve(s);
+}
+
+static void receive(struct midge_sock *s)
+{
+    struct midge_esp *e = s->esp;
+    ssize_t n = recv(s->fd, e->buffer, sizeof e->buffer, 0);
+    if (n < 0 && would_block())
+        return;
+    if (n <= 0)
+        lose(s);
+    else if (s->closing)
+        return; /* nobody listens any more */
+    else if (has_link(s))
+        feed_link(s, (size_t)n);
+    else
+        midge_recv(s->u.conn, e->buffer, (size_t)n, e->now);
 }
 
 void midge_sock_event(struct midge_sock *s, bool readable, bool writable)
 {
-    if (MIDGE_ESP_TLS && s->shaking) {
-        if (readable || writable)
-            shake(s);
-        return;
-    }
     if (writable && s->closing)
-        serve_closing(s);
+        say_farewell(s);
     else if (writable)
         midge_sock_serve(s);
     if (readable && s->fd >= 0)
@@ -273,13 +260,11 @@ static bool set_up(struct midge_sock *s, const struct midge_listener *l)
     setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     if (fcntl(s->fd, F_SETFL, O_NONBLOCK) || !(s->u.conn = midge_accept(e->broker, &who, e->now)))
         return false;
-    s->shaking = MIDGE_ESP_TLS && l->tls;
-    if (!s->shaking)
+    const bool layered = (MIDGE_ESP_TLS && l->tls) || (MIDGE_ESP_WS && l->websocket);
+    if (!layered || (s->link = midge_link_new(s, l)) != NULL)
         return true;
-    s->tls = midge_tls_open(l->tls, s->fd);
-    if (!s->tls)
-        midge_lost(s->u.conn, e->now);
-    return s->tls != NULL;
+    midge_lost(s->u.conn, e->now);
+    return false;
 }
 
 static struct midge_sock *new_sock(struct midge_esp *e, int fd, const struct midge_listener *l)

@@ -1,80 +1,95 @@
-/* tls.c - a TLS session on ESP-TLS, whose server can be continued step by step since ESP-IDF 5.5. */
-#include "esp_config.h"
-
-#if MIDGE_ESP_TLS && MIDGE_ESP_TLS_IN_STEPS
-
+/* tls.c - ESP-TLS's server configuration in the words of midge_tls.h.
+ *
+ * mbedTLS serves it as a layer: a handshake is done as its bytes come, and a listener's certificate and key are parsed
+ * once for all its connections. */
 #include "esp.h"
 
 #include "esp_tls.h"
-#include "mbedtls/ssl.h"
-#if ESP_IDF_VERSION_MAJOR >= 6
-#include "psa/crypto.h"
-#endif
 
-#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-/* struct midge_tls is an esp_tls_t by another name. */
-static esp_tls_t *session(struct midge_tls *t)
+#define ALPN_BYTES 64
+
+static struct midge_slice slice(const unsigned char *bytes, unsigned n)
 {
-    return (esp_tls_t *)t;
+    return (struct midge_slice){ .data = bytes, .len = bytes ? n : 0 };
 }
 
-struct midge_tls *midge_tls_open(struct esp_tls_cfg_server *config, int fd)
+/* "mqtt,x-amzn-mqtt-ca"; false: longer than mbedTLS's own limit allows. */
+static bool join(const char **names, char out[ALPN_BYTES])
 {
-#if ESP_IDF_VERSION_MAJOR >= 6
-    if (psa_crypto_init() != PSA_SUCCESS) /* at most once: on the linux target nobody else has done it */
+    int n = 0;
+    for (; *names && n < ALPN_BYTES; names++)
+        n += snprintf(out + n, (size_t)(ALPN_BYTES - n), "%s%s", n ? "," : "", *names);
+    return n < ALPN_BYTES;
+}
+
+static bool needs_certificate(const struct esp_tls_cfg_server *c)
+{
+#ifdef CONFIG_ESP_TLS_SERVER_MIN_AUTH_MODE_OPTIONAL
+    if (c->client_cert_authmode_optional)
+        return false;
+#endif
+    return c->cacert_buf != NULL;
+}
+
+#if defined(CONFIG_ESP_TLS_PSK_VERIFICATION) && ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(5, 5, 0)
+/* ESP-TLS knows one key: the hint is whose. */
+static uint32_t give_key(void *user, const char *identity, uint8_t *key, uint32_t size)
+{
+    const struct esp_tls_cfg_server *c = user;
+    const psk_hint_key_t *psk = c->psk_hint_key;
+    if (strcmp(identity, psk->hint) != 0 || psk->key_size > size)
+        return 0;
+    memcpy(key, psk->key, psk->key_size);
+    return (uint32_t)psk->key_size;
+}
+
+static void use_psk(struct midge_tls_options *o, struct esp_tls_cfg_server *c)
+{
+    o->psk = c->psk_hint_key ? give_key : NULL;
+    o->psk_user = c;
+}
+#else
+static void use_psk(struct midge_tls_options *o, struct esp_tls_cfg_server *c)
+{
+    (void)o;
+    (void)c;
+}
+#endif
+
+static struct midge_tls *open_with(struct esp_tls_cfg_server *c, const char *password)
+{
+    char alpn[ALPN_BYTES], why[128];
+    struct midge_tls_options o = {
+        .certificate = slice(c->servercert_buf, c->servercert_bytes),
+        .key = slice(c->serverkey_buf, c->serverkey_bytes),
+        .ca = slice(c->cacert_buf, c->cacert_bytes),
+        .key_password = password,
+        .require_certificate = needs_certificate(c),
+    };
+    use_psk(&o, c);
+    if (c->alpn_protos && !join(c->alpn_protos, alpn))
         return NULL;
-#endif
-    esp_tls_t *tls = esp_tls_init();
-    if (tls && esp_tls_server_session_init(config, fd, tls) != ESP_OK) {
-        esp_tls_server_session_delete(tls);
+    o.alpn = c->alpn_protos ? alpn : NULL;
+    struct midge_tls *t = midge_tls_mbedtls.open(&o, why, sizeof why);
+    if (!t)
+        ESP_LOGE(MIDGE_TAG, "TLS: %s.", why);
+    return t;
+}
+
+struct midge_tls *midge_esp_tls_open(struct esp_tls_cfg_server *c)
+{
+    char *password = c->serverkey_password ? calloc(1, c->serverkey_password_len + 1u) : NULL;
+    if (c->serverkey_password && !password)
         return NULL;
-    }
-    return (struct midge_tls *)tls;
+    if (password)
+        memcpy(password, c->serverkey_password, c->serverkey_password_len);
+    struct midge_tls *t = open_with(c, password);
+    if (password)
+        explicit_bzero(password, c->serverkey_password_len);
+    free(password);
+    return t;
 }
-
-enum midge_shake midge_tls_shake(struct midge_tls *t)
-{
-    int result = esp_tls_server_session_continue_async(session(t));
-    if (result == ESP_TLS_ERR_SSL_WANT_READ)
-        return SHAKE_READ;
-    if (result == ESP_TLS_ERR_SSL_WANT_WRITE)
-        return SHAKE_WRITE;
-    return result == 0 ? SHAKE_DONE : SHAKE_FAILED;
-}
-
-static ssize_t in_errno(ssize_t n)
-{
-    if (n >= 0)
-        return n;
-    errno = n == ESP_TLS_ERR_SSL_WANT_READ || n == ESP_TLS_ERR_SSL_WANT_WRITE ? EAGAIN : EIO;
-    return -1;
-}
-
-ssize_t midge_tls_recv(struct midge_tls *t, void *out, size_t room)
-{
-    return in_errno(esp_tls_conn_read(session(t), out, room));
-}
-
-ssize_t midge_tls_send(struct midge_tls *t, const void *bytes, size_t n)
-{
-    return in_errno(esp_tls_conn_write(session(t), bytes, n));
-}
-
-bool midge_tls_pending(struct midge_tls *t)
-{
-    return esp_tls_get_bytes_avail(session(t)) > 0;
-}
-
-void midge_tls_shut(struct midge_tls *t)
-{
-    mbedtls_ssl_close_notify(esp_tls_get_ssl_context(session(t)));
-}
-
-void midge_tls_close(struct midge_tls *t)
-{
-    if (t)
-        esp_tls_server_session_delete(session(t));
-}
-
-#endif

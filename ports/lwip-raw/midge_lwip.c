@@ -19,9 +19,20 @@ midge_ms midge_lwip_now(struct midge_lwip *port)
     return port->now;
 }
 
+static struct midge_lwip *port_of(const struct midge_lwip_conn *s)
+{
+    return s->listener->port;
+}
+
 static void note(struct midge_lwip_conn *s)
 {
-    s->look = s->port->look = true;
+    s->look = port_of(s)->look = true;
+}
+
+/* Without layers they cost no code. */
+static bool has_chain(const struct midge_lwip_conn *s)
+{
+    return MIDGE_LWIP_LAYERS && s->chain;
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
@@ -44,7 +55,7 @@ static bool lwip_has_memory(size_t n, size_t spare)
 static size_t room_of(struct midge_lwip_conn *s)
 {
     struct tcp_pcb *pcb = s->pcb;
-    size_t room = LWIP_MIN(sizeof s->port->out, LWIP_MIN(tcp_sndbuf(pcb), tcp_mss(pcb)));
+    size_t room = LWIP_MIN(sizeof port_of(s)->out, LWIP_MIN(tcp_sndbuf(pcb), tcp_mss(pcb)));
     if (!room || pcb->unsent || tcp_sndqueuelen(pcb) >= TCP_SND_QUEUELEN)
         return 0; /* sent() comes when there is room */
     size_t spare = pcb->unacked ? MIDGE_LWIP_SPARE_BUSY : MIDGE_LWIP_SPARE_IDLE;
@@ -55,15 +66,38 @@ static size_t room_of(struct midge_lwip_conn *s)
     return room;
 }
 
+/* Layers have goodbyes to say when the core is through. */
+static size_t pull(struct midge_lwip_conn *s, size_t room)
+{
+    struct midge_lwip *port = port_of(s);
+    if (has_chain(s))
+        return midge_chain_pull(s->chain, port->out, room);
+    return s->conn && midge_status(s->conn) & MIDGE_STATUS_PULL ? midge_pull(s->conn, port->out, room, port->now) : 0;
+}
+
+static void lose(struct midge_lwip_conn *s)
+{
+    if (s->conn)
+        midge_lost(s->conn, midge_lwip_now(port_of(s)));
+    s->conn = NULL;
+    if (has_chain(s))
+        midge_chain_close(s->chain);
+}
+
+static void give_chain_back(struct midge_lwip_conn *s)
+{
+    if (has_chain(s))
+        s->listener->close(s->listener->user, s->chain);
+    s->chain = NULL;
+}
+
 static void send_all(struct midge_lwip_conn *s)
 {
-    struct midge_lwip *port = s->port;
     size_t room, n;
-    while (midge_status(s->conn) & MIDGE_STATUS_PULL && (room = room_of(s)) > 0) {
-        n = midge_pull(s->conn, port->out, room, port->now);
-        if (n && tcp_write(s->pcb, port->out, (u16_t)n, TCP_WRITE_FLAG_COPY) != ERR_OK) {
-            midge_lost(s->conn, port->now); /* a hole in the stream cannot be mended */
-            s->conn = NULL;
+    while ((room = room_of(s)) > 0 && (n = pull(s, room)) > 0) {
+        if (tcp_write(s->pcb, port_of(s)->out, (u16_t)n, TCP_WRITE_FLAG_COPY) != ERR_OK) {
+            lose(s); /* a hole in the stream cannot be mended */
+            give_chain_back(s);
             return;
         }
         tcp_output(s->pcb);
@@ -80,20 +114,33 @@ static void open_window(struct tcp_pcb *pcb)
         tcp_recved(pcb, taken);
 }
 
-static void feed(struct midge_lwip_conn *s, const struct pbuf *p)
+/* Of a chain: what its layers make of the bytes. */
+static void feed_core(void *user, uint8_t *bytes, size_t n)
 {
-    midge_ms now = midge_lwip_now(s->port);
-    for (; p; p = p->next)
-        midge_recv(s->conn, p->payload, p->len, now);
-    if (!(midge_status(s->conn) & MIDGE_STATUS_PAUSED))
-        open_window(s->pcb);
+    const struct midge_lwip_conn *s = user;
+    midge_recv(s->conn, bytes, n, port_of(s)->now);
 }
 
-static void lose(struct midge_lwip_conn *s)
+static size_t pull_core(void *user, uint8_t *out, size_t room)
 {
-    if (s->conn)
-        midge_lost(s->conn, midge_lwip_now(s->port));
-    s->conn = NULL;
+    const struct midge_lwip_conn *s = user;
+    return midge_pull(s->conn, out, room, port_of(s)->now);
+}
+
+static const struct midge_chain_top top = { .feed = feed_core, .pull = pull_core };
+
+static void feed(struct midge_lwip_conn *s, const struct pbuf *p)
+{
+    midge_ms now = midge_lwip_now(port_of(s));
+    for (; p; p = p->next)
+        if (has_chain(s))
+            midge_chain_feed(s->chain, p->payload, p->len);
+        else
+            midge_recv(s->conn, p->payload, p->len, now);
+    if (!(midge_status(s->conn) & MIDGE_STATUS_PAUSED))
+        open_window(s->pcb);
+    if (has_chain(s))
+        note(s); /* a layer may have an answer of its own */
 }
 
 /* The pbuf is never kept: they are few, and without one no ACK could come in that frees the others. */
@@ -122,13 +169,15 @@ static err_t sent(void *arg, struct tcp_pcb *pcb, u16_t n)
     return ERR_OK;
 }
 
-/* lwIP has freed the pcb. */
+/* lwIP has freed the pcb. Perhaps in the middle of a call of ours, so the chain is given back by the next run. */
 static void broken(void *arg, err_t err)
 {
     struct midge_lwip_conn *s = arg;
     LWIP_UNUSED_ARG(err);
     lose(s);
     s->pcb = NULL;
+    if (has_chain(s))
+        note(s);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------- */
@@ -144,6 +193,7 @@ static struct tcp_pcb *detach(struct midge_lwip_conn *s)
 {
     struct tcp_pcb *pcb = s->pcb;
     lose(s);
+    give_chain_back(s);
     s->pcb = NULL;
     tcp_arg(pcb, NULL);
     tcp_recv(pcb, NULL);
@@ -165,12 +215,24 @@ static void finish(struct midge_lwip_conn *s)
         tcp_abort(pcb);
 }
 
+static bool is_over(const struct midge_lwip_conn *s)
+{
+    return !s->conn || midge_status(s->conn) & MIDGE_STATUS_CLOSE || (has_chain(s) && s->chain->ended);
+}
+
 static void serve(struct midge_lwip_conn *s)
 {
     s->look = false;
-    if (s->conn)
-        send_all(s);
-    if (!s->conn || midge_status(s->conn) & MIDGE_STATUS_CLOSE)
+    if (!s->pcb) {
+        give_chain_back(s);
+        return;
+    }
+    send_all(s);
+    if (is_over(s) && has_chain(s)) {
+        lose(s);
+        send_all(s); /* what goes into a segment; TLS can do without the rest of its goodbye */
+    }
+    if (is_over(s))
         finish(s);
     else if (!(midge_status(s->conn) & MIDGE_STATUS_PAUSED))
         open_window(s->pcb);
@@ -191,23 +253,46 @@ static uint32_t address_key(const ip_addr_t *address)
 static struct midge_lwip_conn *free_place(struct midge_lwip *port)
 {
     for (size_t i = 0; i < MIDGE_LWIP_CONNS; i++)
-        if (!port->conns[i].pcb)
+        if (!port->conns[i].pcb && !port->conns[i].chain)
             return &port->conns[i];
     return NULL;
+}
+
+/* False: no memory. */
+static bool open_chain(struct midge_lwip_conn *s)
+{
+    const struct midge_lwip_listener *l = s->listener;
+    if (!MIDGE_LWIP_LAYERS || !l->open)
+        return true;
+    s->chain = l->open(l->user);
+    if (!s->chain)
+        return false;
+    s->chain->top = &top;
+    s->chain->user = s;
+    return true;
+}
+
+/* What is at a limit leaves *s free. */
+static bool begin(struct midge_lwip_conn *s, struct midge_lwip_listener *l, const struct tcp_pcb *pcb)
+{
+    const struct midge_peer peer = { .user = s, .address_key = address_key(&pcb->remote_ip) };
+    *s = (struct midge_lwip_conn){ .listener = l };
+    if (!open_chain(s))
+        return false;
+    s->conn = midge_accept(l->port->broker, &peer, midge_lwip_now(l->port));
+    if (!s->conn)
+        give_chain_back(s);
+    return s->conn != NULL;
 }
 
 /* An error here makes lwIP reset the connection. pcb NULL: lwIP had none left. */
 static err_t accepted(void *arg, struct tcp_pcb *pcb, err_t err)
 {
-    struct midge_lwip *port = arg;
-    struct midge_lwip_conn *s = free_place(port);
-    if (err != ERR_OK || !pcb || !s)
+    struct midge_lwip_listener *l = arg;
+    struct midge_lwip_conn *s = free_place(l->port);
+    if (err != ERR_OK || !pcb || !s || !begin(s, l, pcb))
         return ERR_MEM;
-    const struct midge_peer peer = { .user = s, .address_key = address_key(&pcb->remote_ip) };
-    struct midge_conn *conn = midge_accept(port->broker, &peer, midge_lwip_now(port));
-    if (!conn)
-        return ERR_MEM;
-    *s = (struct midge_lwip_conn){ .port = port, .pcb = pcb, .conn = conn };
+    s->pcb = pcb;
     tcp_arg(pcb, s);
     tcp_recv(pcb, received);
     tcp_sent(pcb, sent);
@@ -216,24 +301,31 @@ static err_t accepted(void *arg, struct tcp_pcb *pcb, err_t err)
     return ERR_OK;
 }
 
+err_t midge_lwip_listen(struct midge_lwip *port, struct midge_lwip_listener *l, u16_t tcp_port)
+{
+    struct tcp_pcb *pcb = tcp_new();
+    if (!pcb)
+        return ERR_MEM;
+    err_t err = tcp_bind(pcb, IP_ANY_TYPE, tcp_port);
+    l->pcb = err == ERR_OK ? tcp_listen_with_backlog_and_err(pcb, TCP_DEFAULT_LISTEN_BACKLOG, &err) : NULL;
+    if (!l->pcb) {
+        tcp_close(pcb);
+        return err;
+    }
+    l->port = port;
+    l->next = port->listeners;
+    port->listeners = l;
+    tcp_arg(l->pcb, l);
+    tcp_accept(l->pcb, accepted);
+    return ERR_OK;
+}
+
 err_t midge_lwip_start(struct midge_lwip *port, struct midge *broker, u16_t tcp_port)
 {
     memset(port, 0, sizeof *port);
     port->broker = broker;
     port->now = sys_now();
-    struct tcp_pcb *pcb = tcp_new();
-    if (!pcb)
-        return ERR_MEM;
-    err_t err = tcp_bind(pcb, IP_ANY_TYPE, tcp_port);
-    if (err == ERR_OK)
-        port->listener = tcp_listen_with_backlog_and_err(pcb, TCP_DEFAULT_LISTEN_BACKLOG, &err);
-    if (!port->listener) {
-        tcp_close(pcb);
-        return err;
-    }
-    tcp_arg(port->listener, port);
-    tcp_accept(port->listener, accepted);
-    return ERR_OK;
+    return midge_lwip_listen(port, &port->plain, tcp_port);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------------ */
@@ -242,7 +334,7 @@ static void serve_noted(struct midge_lwip *port)
 {
     port->look = false;
     for (size_t i = 0; i < MIDGE_LWIP_CONNS; i++)
-        if (port->conns[i].pcb && port->conns[i].look)
+        if (port->conns[i].look)
             serve(&port->conns[i]);
 }
 
@@ -263,9 +355,8 @@ u32_t midge_lwip_run(struct midge_lwip *port)
 
 void midge_lwip_stop(struct midge_lwip *port)
 {
-    if (port->listener)
-        tcp_close(port->listener);
-    port->listener = NULL;
+    for (; port->listeners; port->listeners = port->listeners->next)
+        tcp_close(port->listeners->pcb);
     midge_shutdown(port->broker, midge_lwip_now(port));
 }
 
@@ -279,9 +370,11 @@ unsigned midge_lwip_open(const struct midge_lwip *port)
 
 void midge_lwip_end(struct midge_lwip *port)
 {
-    if (port->listener)
+    if (port->listeners)
         midge_lwip_stop(port);
     for (size_t i = 0; i < MIDGE_LWIP_CONNS; i++)
         if (port->conns[i].pcb)
             tcp_abort(detach(&port->conns[i]));
+        else
+            give_chain_back(&port->conns[i]);
 }

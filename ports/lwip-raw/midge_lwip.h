@@ -14,11 +14,17 @@
 #define MIDGE_LWIP_H
 
 #include "midge/midge.h"
+#include "net/layer.h"
 
 #include "lwip/tcp.h"
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* 1: listeners may have layers (TLS, WebSocket): link net/layer.c and those. 0: plain TCP alone. */
+#ifndef MIDGE_LWIP_LAYERS
+#define MIDGE_LWIP_LAYERS 0
 #endif
 
 /* Connections at once: as many as lwIP has room for. */
@@ -51,16 +57,32 @@ struct midge_lwip;
  *                                       ├───(FIN: midge_lost)──► over ──► free
  *                                       └───(err: midge_lost; lwIP has freed the pcb)──► free */
 struct midge_lwip_conn {
+    struct midge_lwip_listener *listener;
+    struct tcp_pcb *pcb;       /* lwIP's; NULL = free */
+    struct midge_conn *conn;   /* given back with midge_lost exactly once; NULL = over, to be closed */
+    struct midge_chain *chain; /* given back with listener->close; NULL = plain TCP */
+    bool look;                 /* midge_lwip_run is to serve it */
+};
+
+/* The caller's memory, in use until midge_lwip_end. */
+struct midge_lwip_listener {
+    /* Layers of a new connection: pushes them on a chain of the caller's. NULL: no memory, or no more of these.
+     * open itself NULL: plain TCP. */
+    struct midge_chain *(*open)(void *user);
+    /* Takes it back: midge_chain_free and whatever else. */
+    void (*close)(void *user, struct midge_chain *chain);
+    void *user;
+    /* The port's. */
     struct midge_lwip *port;
-    struct tcp_pcb *pcb;     /* lwIP's; NULL = free */
-    struct midge_conn *conn; /* given back with midge_lost exactly once; NULL = over, to be closed */
-    bool look;               /* midge_lwip_run is to serve it */
+    struct midge_lwip_listener *next;
+    struct tcp_pcb *pcb;
 };
 
 /* The caller's memory, in use until midge_lwip_end. */
 struct midge_lwip {
     struct midge *broker; /* borrows */
-    struct tcp_pcb *listener;
+    struct midge_lwip_listener *listeners;
+    struct midge_lwip_listener plain; /* that of midge_lwip_start */
     midge_ms now;
     bool look; /* that of some connection is set */
     struct midge_lwip_conn conns[MIDGE_LWIP_CONNS];
@@ -70,6 +92,9 @@ struct midge_lwip {
 /* Listens on every address. broker: made with `now` = sys_now(), in use until midge_lwip_end. ERR_MEM, ERR_USE: not
  * listening, nothing is held. */
 err_t midge_lwip_start(struct midge_lwip *port, struct midge *broker, u16_t tcp_port);
+
+/* One more, after midge_lwip_start: open, close, user of *l are set. Same results. */
+err_t midge_lwip_listen(struct midge_lwip *port, struct midge_lwip_listener *l, u16_t tcp_port);
 
 /* Does what is due; milliseconds until it has to be called again, lwIP's own timers counted. Call after each batch of
  * packets. */

@@ -229,6 +229,8 @@ void midge_loop_free(struct midge_loop *loop)
     midge_listeners_close(loop);
     midge_postbox_close(loop);
     midge_postbox_free(&loop->postbox);
+    midge_uplinks_close(loop);
+    midge_uplinks_bury(loop);
     midge_socks_close(loop);
     midge_socks_bury(loop);
     midge_listeners_bury(loop);
@@ -280,6 +282,7 @@ static int sleep_ms(const struct midge_loop *loop, midge_ms until)
         due = sooner(due, loop->greeting.first->u.until);
     if (loop->starving)
         due = sooner(due, loop->accept_again);
+    due = sooner(due, midge_uplinks_deadline(loop));
     if (due == MIDGE_NEVER)
         return -1;
     if (due <= loop->now)
@@ -301,10 +304,20 @@ static void hand_over(const struct epoll_event *event)
     case SOURCE_DOOR:
         midge_door_event(source);
         break;
+    case SOURCE_UPLINK:
+        midge_uplink_event(source, event->events);
+        break;
     default:
         if (w->fd >= 0)
             w->ready(w->user, w->fd);
     }
+}
+
+static void serve_ready(struct midge_loop *loop)
+{
+    struct midge_conn *c;
+    while ((c = midge_ready(loop->broker, loop->now)))
+        midge_sock_serve(midge_conn_user(c));
 }
 
 /* After something happened: what is due, what is ready, what is over. */
@@ -312,9 +325,11 @@ static void settle(struct midge_loop *loop)
 {
     if (midge_deadline(loop->broker) <= loop->now)
         midge_tick(loop->broker, loop->now);
-    struct midge_conn *c;
-    while ((c = midge_ready(loop->broker, loop->now)))
-        midge_sock_serve(midge_conn_user(c));
+    serve_ready(loop);
+    if (loop->uplinks) {
+        midge_uplinks_turn(loop);
+        serve_ready(loop);
+    }
     midge_socks_settle(loop);
     midge_socks_expire(loop, loop->now);
     midge_socks_give_up(loop, loop->now);
@@ -323,6 +338,8 @@ static void settle(struct midge_loop *loop)
     midge_socks_bury(loop);
     if (loop->watch_ended)
         bury_watches(loop);
+    if (loop->uplink_ended)
+        midge_uplinks_bury(loop);
     if (loop->listener_ended)
         midge_listeners_bury(loop);
 }
@@ -349,6 +366,7 @@ static void finish(struct midge_loop *loop)
     midge_postbox_empty(loop);
     loop->now = clock_ms();
     loop->stopping = true;
+    midge_uplinks_close(loop);
     midge_socks_give_up(loop, MIDGE_NEVER);
     midge_shutdown(loop->broker, loop->now);
     settle(loop);

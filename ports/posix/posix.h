@@ -18,7 +18,7 @@
 #define MIDGE_LOOP_BUFFER 65536u
 
 /* What epoll gives back: the first member of whatever it watches. */
-enum midge_source { SOURCE_SOCK, SOURCE_DOOR, SOURCE_WATCH };
+enum midge_source { SOURCE_SOCK, SOURCE_DOOR, SOURCE_WATCH, SOURCE_UPLINK };
 
 /* What a listener was told, and what came of it. Counted: a connection that began with it keeps it. */
 struct midge_settings {
@@ -143,6 +143,8 @@ struct midge_loop {
     struct midge_sock *dead;
     struct midge_link *stirred;      /* their layers may have something to say */
     struct midge_watch *watches;
+    struct midge_uplink *uplinks;
+    bool uplink_ended;               /* one of them is to be freed */
     struct midge_local *local;       /* the postbox's own client; NULL until it is needed */
     struct midge_hooks hooks;
     struct midge_loop_config config;
@@ -227,6 +229,25 @@ void midge_socks_give_up(struct midge_loop *loop, midge_ms now);
 void midge_socks_close(struct midge_loop *loop);
 /* Frees what closed in this pass. */
 void midge_socks_bury(struct midge_loop *loop);
+
+/* ---- bridges (uplink.c), and the connections they make (dial.c) ---------------------------------------- */
+
+struct midge_dial;
+
+/* Looks `host` up and connects. Then the dial is over, and `made` is told the socket, or -1 and why not; it is not
+ * called from inside midge_dial_new. `from`: a local address, NULL = any. NULL: no memory. */
+struct midge_dial *midge_dial_new(struct midge_loop *loop, const char *host, const char *port, const char *from,
+                                  void (*made)(void *user, int fd, const char *why), void *user);
+void midge_dial_tick(struct midge_dial *d);
+midge_ms midge_dial_deadline(const struct midge_dial *d);
+void midge_dial_cancel(struct midge_dial *d); /* before it is over; NULL is fine */
+
+void midge_uplink_event(struct midge_uplink *u, uint32_t events);
+/* What is due, what is to be sent. */
+void midge_uplinks_turn(struct midge_loop *loop);
+midge_ms midge_uplinks_deadline(const struct midge_loop *loop);
+void midge_uplinks_close(struct midge_loop *loop);
+void midge_uplinks_bury(struct midge_loop *loop);
 
 /* "127.0.0.1:1883", "[::1]:1883", "unix", "?" */
 void midge_address_text(const struct sockaddr *address, char *out, size_t size);

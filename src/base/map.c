@@ -58,7 +58,7 @@ static uint32_t last_word(struct midge_slice key)
 }
 
 /* HalfSipHash-1-3 (Aumasson, Bernstein): a round a word, three at the end. */
-static uint32_t sip(const uint32_t seed[2], struct midge_slice key)
+uint32_t midge_hash(const uint32_t seed[2], struct midge_slice key)
 {
     struct sip v = { seed[0], seed[1], 0x6C796765 ^ seed[0], 0x74656462 ^ seed[1] };
     for (uint32_t at = 0; at <= key.len; at += 4) {
@@ -73,22 +73,12 @@ static uint32_t sip(const uint32_t seed[2], struct midge_slice key)
     return v.b ^ v.d;
 }
 
-uint32_t midge_map_hash_key(const struct midge_map *m, struct midge_slice key)
-{
-    return sip(m->seed, key);
-}
-
 /* Numbers are addresses: not a peer's to choose, but with low bits that are all the same. */
 uint32_t midge_map_hash_number(uint32_t key_hash, uintptr_t number)
 {
     uint32_t h = key_hash ^ (uint32_t)number ^ (uint32_t)(number >> 16 >> 16);
     h *= 0x9E3779B1;
     return h ^ h >> 15;
-}
-
-uint32_t midge_map_hash(const struct midge_map *m, uintptr_t number, struct midge_slice key)
-{
-    return midge_map_hash_number(midge_map_hash_key(m, key), number);
 }
 
 struct midge_map_node *midge_map_find(const struct midge_map *m, uint32_t hash, uintptr_t number,

@@ -28,12 +28,21 @@ typedef bool (*midge_map_equal)(const struct midge_map_node *node, uintptr_t num
 void midge_map_init(struct midge_map *m, struct midge_mem *mem, enum midge_tag tag, const uint32_t seed[2]);
 void midge_map_clear(struct midge_map *m); /* frees the table; the map must be empty */
 
-/* Keyed hash of 32 bits (HalfSipHash-1-3 of the bytes, with the number stirred in). */
-uint32_t midge_map_hash(const struct midge_map *m, uintptr_t number, struct midge_slice key);
+/* Keyed hash of 32 bits: HalfSipHash-1-3 of the bytes. */
+uint32_t midge_hash(const uint32_t seed[2], struct midge_slice key);
 
-/* The same in two steps, for one key that is looked up with many numbers. */
-uint32_t midge_map_hash_key(const struct midge_map *m, struct midge_slice key);
+/* The hash of key and number in two steps, for one key that is looked up with many numbers. Where all have the number
+ * 0, the first step will do. */
+static inline uint32_t midge_map_hash_key(const struct midge_map *m, struct midge_slice key)
+{
+    return midge_hash(m->seed, key);
+}
 uint32_t midge_map_hash_number(uint32_t key_hash, uintptr_t number);
+
+static inline uint32_t midge_map_hash(const struct midge_map *m, uintptr_t number, struct midge_slice key)
+{
+    return midge_map_hash_number(midge_map_hash_key(m, key), number);
+}
 
 struct midge_map_node *midge_map_find(const struct midge_map *m, uint32_t hash, uintptr_t number,
                                       struct midge_slice key, midge_map_equal equal);

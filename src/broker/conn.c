@@ -56,12 +56,12 @@ static void free_frame(struct midge_conn *c)
 }
 
 /* A failure before CONNECT was understood is answered with silence [MQTT-3.14.0-1] [MQTT311-3.1.4-1]. */
-static void fail(struct midge_conn *c, enum midge_reason rc)
+void midge_conn_fail(struct midge_conn *c, uint8_t reason)
 {
     if (c->state < CONN_UP)
-        midge_connect_refuse(c, (uint8_t)rc, (struct midge_slice){ 0 });
+        midge_connect_refuse(c, reason, NULL);
     else
-        midge_conn_end(c, (uint8_t)rc);
+        midge_conn_end(c, reason);
 }
 
 static void dispatch(struct midge_conn *c, struct midge_slice body)
@@ -70,7 +70,7 @@ static void dispatch(struct midge_conn *c, struct midge_slice body)
     c->heard = midge_age32(c->m);
     c->head = (struct midge_head){ 0 };
     if (rc >= MIDGE_RC_UNSPECIFIED)
-        fail(c, rc);
+        midge_conn_fail(c, (uint8_t)rc);
     c->m->hello = NULL; /* what it named lies in the packet */
     free_frame(c);
 }
@@ -109,7 +109,7 @@ static uint32_t assemble(struct midge_conn *c, struct midge_slice in)
     uint32_t take = c->head.remaining - have;
     take = take < in.len ? take : in.len;
     if (!grow_frame(c, have + take)) {
-        fail(c, MIDGE_RC_QUOTA_EXCEEDED); /* [MQTT311-4.8.0-2] */
+        midge_conn_fail(c, MIDGE_RC_QUOTA_EXCEEDED); /* [MQTT311-4.8.0-2] */
         return in.len;
     }
     memcpy(c->frame->bytes + have, in.data, take);
@@ -137,7 +137,7 @@ static uint32_t step(struct midge_conn *c, struct midge_slice in)
     if (rc == MIDGE_RC_SUCCESS && c->head.complete)
         rc = check_head(c);
     if (rc != MIDGE_RC_SUCCESS)
-        fail(c, rc);
+        midge_conn_fail(c, (uint8_t)rc);
     else if (c->head.complete && c->head.remaining == 0)
         dispatch(c, midge_slice_of(NULL, 0));
     return n;
@@ -415,7 +415,9 @@ struct midge_conn *midge_accept(struct midge *m, const struct midge_peer *peer, 
         c = midge_mem_zalloc(&m->mem, sizeof *c, MIDGE_TAG_CONN);
     if (c) {
         c->m = m;
-        c->user = peer->user;
+        c->user = MIDGE_BRIDGE && peer->inside ? (void *)peer->inside : peer->user;
+        c->inside = MIDGE_BRIDGE && peer->inside;
+        c->forgets = peer->forgets;
         c->address_key = peer->address_key;
         c->maximum_packet = UINT32_MAX;
             c->heard = midge_age32(m);
@@ -429,7 +431,7 @@ struct midge_conn *midge_accept(struct midge *m, const struct midge_peer *peer, 
 
 void midge_conn_mark_ready(struct midge_conn *c)
 {
-    if (!c->ready.pprev)
+    if (!c->ready.pprev && !midge_is_inside(c))
         midge_fifo_push(&c->m->ready, &c->ready);
 }
 
@@ -440,10 +442,12 @@ struct midge_conn *midge_ready(struct midge *m, midge_ms now)
         midge_quota_relief(m);
     if (MIDGE_RETAIN && m->starving)
         midge_quota_feed(m);
-    if (MIDGE_DURABLE && m->ready.head && !m->turn_synced)
-        midge_durable_turn(m);
-    m->turn_synced = m->ready.head != NULL;
     struct midge_link *l = m->ready.head;
+    if (MIDGE_DURABLE) {
+        if (l && !m->turn_synced)
+            midge_durable_turn(m);
+        m->turn_synced = l != NULL;
+    }
     if (l)
         midge_fifo_remove(&m->ready, l);
     midge_leave(m);
@@ -455,7 +459,7 @@ void midge_lost(struct midge_conn *c, midge_ms now)
     struct midge *m = c->m;
     midge_enter(m, now);
     midge_conn_abort(c, MIDGE_RC_UNSPECIFIED); /* a network failure, if nothing ended it before */
-    if (m->hooks->lost)
+    if (m->hooks->lost && !midge_is_inside(c))
         m->hooks->lost(m->hooks->user, c);
     free_sending(c);
     free_control(c);
@@ -494,7 +498,7 @@ struct midge *midge_conn_broker(const struct midge_conn *c)
 
 void midge_conn_who(const struct midge_conn *c, struct midge_who *who)
 {
-    *who = (struct midge_who){ .peer = c->user, .tag = c->tag, .version = c->version };
+    *who = (struct midge_who){ .peer = midge_is_inside(c) ? NULL : c->user, .tag = c->tag, .version = c->version };
     if (c->session)
         who->client_id = midge_session_id(c->session);
     else if (c->m->hello == c)
@@ -514,7 +518,7 @@ void midge_conn_tell(struct midge_conn *c, enum midge_event_kind kind, uint8_t r
 
 bool midge_allowed(struct midge *m, const struct midge_session *s, enum midge_access what, struct midge_slice topic)
 {
-    if (!m->hooks->allow)
+    if (!m->hooks->allow || midge_inside_of(s))
         return true;
     struct midge_who who;
     midge_session_who(s, &who);
@@ -549,7 +553,7 @@ enum midge_reason midge_on_disconnect(struct midge_conn *c, struct midge_slice b
     if (MIDGE_V5 && MIDGE_PERSIST && s && midge_props_has(&pk.props, PROP_SESSION_EXPIRY)) {
         if (s->expiry_s == 0 && midge_props_number(&pk.props, PROP_SESSION_EXPIRY) != 0)
             return MIDGE_RC_PROTOCOL_ERROR; /* [U5-3.14.2.2.2]: the packet is not valid, so the will stays */
-        s->expiry_s = midge_granted_expiry(c->m, midge_props_number(&pk.props, PROP_SESSION_EXPIRY));
+        s->expiry_s = midge_granted_expiry(c, midge_props_number(&pk.props, PROP_SESSION_EXPIRY));
     }
     if (MIDGE_WILL && s && pk.reason == MIDGE_RC_SUCCESS) {
         if (MIDGE_DURABLE)

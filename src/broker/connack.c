@@ -1,10 +1,10 @@
 /* connack.c - what this broker grants, or refuses, and the CONNACK that says so. */
 #include "broker/internal.h"
 
-const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c)
+const struct midge_limits *midge_own_limits(const struct midge *m, const struct midge_conn *c)
 {
     const struct midge_hooks *h = m->hooks;
-    return MIDGE_OWN_LIMITS && c && h->limits ? h->limits(h->user, c->user) : m->limits;
+    return c && !midge_is_inside(c) && h->limits ? h->limits(h->user, c->user) : m->limits;
 }
 
 uint8_t midge_max_qos(const struct midge_limits *l)
@@ -21,9 +21,10 @@ uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_conne
     return over && pk->version == MIDGE_V50 ? most : pk->keepalive_s;
 }
 
-uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s)
+uint32_t midge_granted_expiry(const struct midge_conn *c, uint32_t asked_s)
 {
-    return asked_s < m->limits->session_expiry_s ? asked_s : m->limits->session_expiry_s;
+    uint32_t most = midge_is_inside(c) ? UINT32_MAX : c->m->limits->session_expiry_s;
+    return asked_s < most ? asked_s : most;
 }
 
 /* ---- the packet --------------------------------------------------------------------------------------- */
@@ -32,7 +33,8 @@ struct connack {
     struct midge_connack_out head;
     const struct midge_conn *c;
     const struct midge_connect *pk; /* NULL: CONNECT is refused */
-    struct midge_slice reason_string, auth_data, server_reference;
+    struct midge_slice reason_string;
+    const struct midge_slice *auth_data, *server_reference; /* NULL = none, of both */
 };
 
 #define LARGEST_PACKET 268435460u /* five bytes of header and 268,435,455: as good as no limit */
@@ -41,7 +43,6 @@ struct connack {
 static void put_terms(struct midge_wr *w, const struct midge_conn *c, const struct midge_connect *pk)
 {
     const struct midge_limits *l = midge_conn_limits(c->m, c);
-    const struct midge_slice none = { 0 };
     if (c->session->expiry_s != pk->session_expiry_s)
         midge_prop_number(w, PROP_SESSION_EXPIRY, c->session->expiry_s); /* [U5-3.2.2.3.2] */
     if (c->keepalive_s != pk->keepalive_s)
@@ -55,8 +56,9 @@ static void put_terms(struct midge_wr *w, const struct midge_conn *c, const stru
     midge_prop_unusual(w, PROP_SUBSCRIPTION_ID_AVAILABLE, l->subscription_ids);
     midge_prop_unusual(w, PROP_SHARED_AVAILABLE, MIDGE_SHARED && l->shared);
     /* The host may have chosen another than the one that was made up [MQTT-3.1.3-7]. */
-    midge_prop_string(w, PROP_ASSIGNED_ID, pk->client_id.len ? none : midge_session_id(c->session));
-    midge_prop_string(w, PROP_AUTH_METHOD, midge_names_method(c->names));   /* [MQTT-4.12.0-5] */
+    if (midge_names_assigned(c->names).len)
+        midge_prop_string(w, PROP_ASSIGNED_ID, midge_session_id(c->session));
+    midge_prop_string(w, PROP_AUTH_METHOD, midge_names_method(c->names)); /* [MQTT-4.12.0-5] */
 }
 
 static void put_props(struct midge_wr *w, const void *from)
@@ -65,8 +67,10 @@ static void put_props(struct midge_wr *w, const void *from)
     if (a->pk)
         put_terms(w, a->c, a->pk);
     midge_prop_string(w, PROP_REASON_STRING, a->reason_string);
-    midge_prop_string(w, PROP_AUTH_DATA, a->auth_data);
-    midge_prop_string(w, PROP_SERVER_REFERENCE, a->server_reference);
+    if (a->auth_data)
+        midge_prop_string(w, PROP_AUTH_DATA, *a->auth_data);
+    if (a->server_reference)
+        midge_prop_string(w, PROP_SERVER_REFERENCE, *a->server_reference);
 }
 
 static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const void *arg)
@@ -78,7 +82,7 @@ static void encode_connack(struct midge_wr *w, const struct midge_conn *c, const
 #define PROPS (MIDGE_V5 ? put_props : NULL)
 
 void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bool session_present,
-                        struct midge_slice auth_data)
+                        const struct midge_slice *auth_data)
 {
     struct connack a = { .head = { .version = c->version, .session_present = session_present, .props = PROPS },
                          .c = c,
@@ -95,7 +99,7 @@ static bool has_v3_code(uint8_t reason)
            reason != MIDGE_RC_TOPIC_NAME_INVALID;
 }
 
-void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference)
+void midge_connect_refuse(struct midge_conn *c, uint8_t reason, const struct midge_slice *server_reference)
 {
     /* Session Present 0 [MQTT-3.2.2-6] [MQTT311-3.2.2-4] */
     struct connack a = { .head = { .version = c->version, .reason = reason, .props = PROPS },

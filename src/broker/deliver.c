@@ -68,7 +68,7 @@ static struct midge_entry *next_resend(struct midge_outbox *ob)
     ob->resend = e ? e->next : NULL;
     if (!e)
         return NULL;
-    if (!e->flying) {
+    if (!MIDGE_DURABLE || !e->flying) {
         e->flying = true;
         ob->inflight++;
     }
@@ -140,7 +140,7 @@ void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t win
 {
     struct midge_outbox *ob = s->outbox;
     struct midge_entry *e;
-    if (ob->resend && !ob->resend->flying)
+    if (!MIDGE_DURABLE || (ob->resend && !ob->resend->flying))
         return; /* those of an earlier connection come first, and have not taken their places yet */
     while (window_open(m, s, window) && oldest(ob, true) == &ob->waiting) {
         e = midge_queue_pop(&ob->waiting);
@@ -158,7 +158,7 @@ void midge_outbox_unprepare(struct midge *m, struct midge_session *s)
     struct midge_outbox *ob = s->outbox;
     struct midge_queue again = { 0 };
     struct midge_entry *before = NULL, *next;
-    for (struct midge_entry *e = ob->unacked.head; e; e = next) {
+    for (struct midge_entry *e = MIDGE_DURABLE ? ob->unacked.head : NULL; e; e = next) {
         next = e->next;
         if (e->sent) {
             before = e;
@@ -181,7 +181,8 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
     *owned = false;
     while (ob) {
         bool open = window_open(m, s, window);
-        bool again = MIDGE_MAX_QOS && ob->resend && (open || ob->resend->flying); /* flying: it has its place */
+        bool placed = MIDGE_DURABLE && ob->resend && ob->resend->flying;
+        bool again = MIDGE_MAX_QOS && ob->resend && (open || placed);
         struct midge_entry *e = again ? next_resend(ob) : NULL;
         if (e)
             return e;
@@ -233,7 +234,7 @@ void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e,
 
 /* ---- one PUBLISH -------------------------------------------------------------------------------------- */
 
-static void fill(const struct midge_conn *c, struct midge_publish_out *out)
+static void fill(const struct midge_conn *c, struct midge_publish_out *out, uint8_t age[MIDGE_AGE_PROP])
 {
     const struct midge_entry *e = c->sending;
     const struct midge_msg *msg = e->msg;
@@ -251,6 +252,8 @@ static void fill(const struct midge_conn *c, struct midge_publish_out *out)
                                        .subscription_ids = e->ids + hidden,
                                        .subscription_id_count = (uint32_t)(e->id_count - hidden),
                                        .payload = midge_msg_payload(msg) };
+    if (midge_is_inside(c))
+        out->more_props = midge_inside_age(c, age);
     if (c->frozen_alias && !c->alias_new)
         out->topic = (struct midge_slice){ 0 };
 }
@@ -260,7 +263,8 @@ static bool fits(const struct midge_conn *c)
     if (!MIDGE_V5 || c->maximum_packet == UINT32_MAX)
         return true;
     struct midge_publish_out out;
-    fill(c, &out);
+    uint8_t age[MIDGE_AGE_PROP];
+    fill(c, &out, age);
     return midge_publish_size(&out) <= c->maximum_packet; /* [MQTT-3.1.2-24] */
 }
 
@@ -290,6 +294,9 @@ static bool freeze(struct midge_conn *c)
     c->frozen_expiry_s = 0; /* one that went out before keeps its place after its time [MQTT-4.3.3-7] */
     (void)midge_msg_left(e->msg, c->m->age, &c->frozen_expiry_s);
     c->frozen_alias = 0;
+    if (midge_is_inside(c))
+        ((struct midge_inside *)c->user)->frozen_age_s =
+            (uint32_t)((c->m->age - midge_msg_arrival(e->msg)) / 1000u);
     return MIDGE_ALIAS_OUT ? choose_alias(c) : fits(c);
 }
 
@@ -342,7 +349,8 @@ static void finish(struct midge_conn *c)
 static uint32_t put_publish(struct midge_conn *c, uint8_t *out, uint32_t room)
 {
     struct midge_publish_out pk;
-    fill(c, &pk);
+    uint8_t age[MIDGE_AGE_PROP];
+    fill(c, &pk, age);
     struct midge_wr w;
     midge_wr_init(&w, out, room, c->sent);
     midge_encode_publish(&w, &pk);

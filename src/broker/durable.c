@@ -167,7 +167,7 @@ bool midge_tracked_has_id(const struct midge_map_node *n, uintptr_t id, struct m
 struct tracked *midge_tracked_find(const struct midge_map *map, uintptr_t number, midge_map_equal equal)
 {
     const struct midge_slice none = { 0 };
-    struct midge_map_node *n = midge_map_find(map, midge_map_hash(map, number, none), number, none, equal);
+    struct midge_map_node *n = midge_map_find(map, midge_map_hash_number(0, number), number, none, equal);
     return n ? MIDGE_CONTAINER(struct tracked, node, n) : NULL;
 }
 
@@ -177,7 +177,7 @@ struct tracked *midge_track(struct midge *m, struct midge_map *map, void *what, 
     if (!t)
         return NULL;
     *t = (struct tracked){ .what = what, .id = id };
-    if (midge_map_insert(map, &t->node, midge_map_hash(map, number, (struct midge_slice){ 0 })))
+    if (midge_map_insert(map, &t->node, midge_map_hash_number(0, number)))
         return t;
     midge_mem_free(&m->mem, t, sizeof *t, MIDGE_TAG_QUEUE);
     return NULL;
@@ -525,7 +525,7 @@ void midge_durable_settle(struct midge *m)
         struct tracked *t = MIDGE_CONTAINER(struct tracked, node, n);
         list = n->next;
         uintptr_t address = (uintptr_t)t->what;
-        (void)midge_map_insert(&d->messages, n, midge_map_hash(&d->messages, address, (struct midge_slice){ 0 }));
+        (void)midge_map_insert(&d->messages, n, midge_map_hash_number(0, address));
         if (!t->uses++) /* nothing names it: a crash came between two deletions */
             release_message(m, t);
         else

@@ -59,6 +59,8 @@ struct midge_conn {
     bool choked : 1;                    /* it does not read its answers: nor do we read it */
     bool by_client : 1;                 /* ended by DISCONNECT */
     bool bridge : 1;                    /* CONNECT had the bridge bit */
+    bool inside : 1;                    /* the host's own: `user` is its struct midge_inside */
+    bool forgets : 1;                   /* as in struct midge_peer */
     bool broken : 1;                    /* cannot be answered: ends, without a last word, when the call is over */
     bool published : 1;                 /* a PUBLISH came since the last look at memory pressure */
     uint16_t window;                    /* QoS 1 and 2 in flight at most: the client's Receive Maximum and our limit */
@@ -105,6 +107,7 @@ struct midge {
     uint8_t busy;                 /* depth of calls into the core: hooks are answered from inside */
     bool shutting_down;
     bool any_broken;              /* some connection's `broken` is set */
+    bool any_inside;              /* there was a struct midge_inside */
     bool any_doomed;              /* some session's `doomed` is set */
     bool any_closing;             /* some local client was closed from inside a hook */
     bool local_due;               /* a local client has something to be handed */
@@ -174,6 +177,8 @@ static inline bool midge_served_v5(const struct midge_conn *c)
 /* Ends the connection: 5.0 clients that are up are told (reason >= 0x80), the session goes its way, the port is asked
  * to close when the last bytes are out. Does nothing on one that is ending. [MQTT-4.13.1-1] */
 void midge_conn_end(struct midge_conn *c, uint8_t reason);
+/* What a packet has broken: CONNECT is refused, whoever is up is ended. */
+void midge_conn_fail(struct midge_conn *c, uint8_t reason);
 /* The same without a last word: nothing more goes out. */
 void midge_conn_abort(struct midge_conn *c, uint8_t reason);
 /* The same, when the present call is over: whoever answers need not ask whether the connection is still there. */
@@ -226,34 +231,40 @@ struct midge_slice midge_names_assigned(const struct midge_names *n);
 #define MIDGE_AUTO_ID_MAX 64u
 struct midge_slice midge_assign_id(struct midge *m, const char *prefix, uint8_t out[MIDGE_AUTO_ID_MAX]);
 
-/* on_connect.c: CONNECT was allowed by the login hook; the rest of its steps. */
-void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
-                           const struct midge_login_answer *answer);
+/* on_connect.c: who is being talked to is this CONNECT's client, by the id that was assigned if it has none. */
+void midge_hello(struct midge_conn *c, struct midge_connect *pk);
+/* CONNECT was allowed by the login hook; the rest of its steps. */
+enum midge_reason midge_connect_allowed(struct midge_conn *c, struct midge_connect *pk,
+                                        const struct midge_login_answer *answer);
 
 /* connack.c: what this broker grants. */
-/* CONNECT is refused: CONNACK where the version has a code for it, then close. [MQTT-3.2.2-7] */
-void midge_connect_refuse(struct midge_conn *c, uint8_t reason, struct midge_slice server_reference);
+/* CONNECT is refused: CONNACK where the version has a code for it, then close. server_reference: NULL = none.
+ * [MQTT-3.2.2-7] */
+void midge_connect_refuse(struct midge_conn *c, uint8_t reason, const struct midge_slice *server_reference);
 void midge_send_connack(struct midge_conn *c, const struct midge_connect *pk, bool session_present,
-                        struct midge_slice auth_data);
+                        const struct midge_slice *auth_data);
 uint8_t midge_max_qos(const struct midge_limits *l);
 /* Those of its listener; of the broker for NULL. */
-const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c);
+const struct midge_limits *midge_own_limits(const struct midge *m, const struct midge_conn *c);
+static inline const struct midge_limits *midge_conn_limits(const struct midge *m, const struct midge_conn *c)
+{
+    return MIDGE_OWN_LIMITS ? midge_own_limits(m, c) : m->limits;
+}
 uint16_t midge_granted_keepalive(const struct midge *m, const struct midge_connect *pk);
-uint32_t midge_granted_expiry(const struct midge *m, uint32_t asked_s);
+uint32_t midge_granted_expiry(const struct midge_conn *c, uint32_t asked_s);
 
 /* CONNECT may have to be kept while the answer is open. */
 #define MIDGE_LOGIN_STATE (MIDGE_AUTH || MIDGE_LOGIN_LATER)
 
 /* login.c: the question, the waiting, the AUTH exchange. */
-void midge_login_ask(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice body);
+enum midge_reason midge_login_ask(struct midge_conn *c, struct midge_connect *pk, struct midge_slice body);
 bool midge_login_waits(const struct midge_conn *c); /* bytes are to be held, not read */
 bool midge_login_hold(struct midge_conn *c, struct midge_slice in); /* false: no room */
 void midge_login_free(struct midge_conn *c);
 
 /* takeover.c: sessions change hands. */
 /* The session for this CONNECT, found or made, with c as its connection; *present as CONNACK says. NULL: no room. */
-struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, struct midge_slice client_id,
-                                         bool clean_start, uint32_t expiry_s, bool *present);
+struct midge_session *midge_session_take(struct midge_conn *c, const struct midge_connect *pk, bool *present);
 /* The connection is gone: will, shared messages, expiry. */
 void midge_session_leave(struct midge *m, struct midge_session *s);
 /* State is discarded; its will, if any is left, is published first. */
@@ -359,6 +370,24 @@ void midge_drop_ops(struct midge *m);
 void midge_local_sweep(struct midge *m); /* those that were closed from inside */
 
 void *midge_local_tag(const struct midge_local *l);
+
+/* inside.c: bridges. Each of these is what it would be without one where there is none. */
+static inline const struct midge_inside *midge_inside_of(const struct midge_session *s)
+{
+    return MIDGE_BRIDGE && s->rest ? s->rest->inside : NULL;
+}
+static inline bool midge_is_inside(const struct midge_conn *c)
+{
+    return MIDGE_BRIDGE && c->inside;
+}
+/* The session is taken by a connection from inside. */
+void midge_inside_take(struct midge_conn *c, struct midge_session *s);
+enum midge_queue_policy midge_queue_policy_of(const struct midge *m, const struct midge_entry *e);
+/* The unsent entry that gives way to e by MIDGE_QUEUE_LAST_VALUE, taken out of its queue; NULL = none. */
+struct midge_entry *midge_inside_replaced(struct midge *m, const struct midge_entry *e);
+/* The property that tells how long the message that c is sending has waited; written to out, empty if there is none. */
+#define MIDGE_AGE_PROP 32
+struct midge_slice midge_inside_age(const struct midge_conn *c, uint8_t out[MIDGE_AGE_PROP]);
 
 /* expire.c: what time does to wills, sessions, retained messages. */
 /* The will of a CONNECT; NULL = it has none, or, with *rc, it cannot be kept. */

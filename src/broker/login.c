@@ -84,73 +84,69 @@ static void send_auth(struct midge_conn *c, uint8_t reason, struct midge_slice d
 
 /* ---- the answer --------------------------------------------------------------------------------------- */
 
-static void turn_away(struct midge_conn *c, uint8_t reason, struct midge_slice server)
-{
-    if (c->state == CONN_UP)
-        midge_conn_end(c, reason); /* [MQTT-4.12.1-2] */
-    else
-        midge_connect_refuse(c, reason, server); /* [MQTT-4.12.0-4] */
-}
-
-static void deny(struct midge_conn *c, const struct midge_login_answer *a)
+static enum midge_reason deny(struct midge_conn *c, const struct midge_login_answer *a)
 {
     uint8_t reason = a->answer == MIDGE_DENY && a->reason >= MIDGE_RC_UNSPECIFIED ? a->reason
                                                                                   : MIDGE_RC_NOT_AUTHORIZED;
     bool moved = reason == MIDGE_RC_USE_ANOTHER_SERVER || reason == MIDGE_RC_SERVER_MOVED; /* [U5-4.11-ref] */
-    turn_away(c, reason, moved ? a->server : (struct midge_slice){ 0 });
+    if (!MIDGE_V5 || !moved || c->state >= CONN_UP)
+        return (enum midge_reason)reason; /* [MQTT-4.12.0-4] [MQTT-4.12.1-2] */
+    midge_connect_refuse(c, reason, &a->server);
+    return MIDGE_RC_SUCCESS;
 }
 
-static void allow(struct midge_conn *c, const struct midge_connect *pk, const struct midge_login_answer *a)
+static enum midge_reason allow(struct midge_conn *c, struct midge_connect *pk, const struct midge_login_answer *a)
 {
-    if (c->state == CONN_UP) {
-        c->tag = a->tag ? a->tag : c->tag;
+    c->tag = a->tag ? a->tag : c->tag;
+    if (MIDGE_AUTH && c->state == CONN_UP) {
         send_auth(c, MIDGE_RC_SUCCESS, a->data);
     } else {
-        midge_connect_allowed(c, pk, a);
+        enum midge_reason rc = midge_connect_allowed(c, pk, a);
+        if (rc != MIDGE_RC_SUCCESS)
+            return rc; /* the id may lie in what midge_login_free frees: it goes with the connection */
     }
     if (MIDGE_LOGIN_STATE)
         midge_login_free(c);
+    return MIDGE_RC_SUCCESS;
 }
 
 /* connect: the bytes of CONNECT, kept if the exchange goes on; pk: the same, decoded. Both NULL when UP. */
-static void settle(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice connect,
-                   const struct midge_login_answer *a)
+static enum midge_reason settle(struct midge_conn *c, struct midge_connect *pk, struct midge_slice connect,
+                                const struct midge_login_answer *a)
 {
-    bool goes_on = (MIDGE_LOGIN_LATER && a->answer == MIDGE_LATER) ||
-                   (MIDGE_AUTH && a->answer == MIDGE_CONTINUE && midge_names_method(c->names).data);
-    if (a->answer == MIDGE_ALLOW) {
-        allow(c, pk, a);
-    } else if (!goes_on) {
-        deny(c, a);
-    } else if (!remember(c, connect)) {
-        turn_away(c, MIDGE_RC_QUOTA_EXCEEDED, (struct midge_slice){ 0 });
-    } else {
-        c->tag = a->tag ? a->tag : c->tag;
-        c->state = c->state == CONN_UP ? CONN_UP : CONN_LOGIN;
-        c->login->waits = a->answer == MIDGE_LATER;
-        if (MIDGE_AUTH && a->answer == MIDGE_CONTINUE)
-            send_auth(c, MIDGE_RC_CONTINUE_AUTHENTICATION, a->data);
-        midge_conn_mark_ready(c); /* the port is to see whether to read on */
-    }
+    bool later = MIDGE_LOGIN_LATER && a->answer == MIDGE_LATER;
+    bool goes_on = MIDGE_AUTH && a->answer == MIDGE_CONTINUE && midge_names_method(c->names).data;
+    if (a->answer == MIDGE_ALLOW)
+        return allow(c, pk, a);
+    if (!later && !goes_on)
+        return deny(c, a);
+    if (!remember(c, connect))
+        return MIDGE_RC_QUOTA_EXCEEDED;
+    c->tag = a->tag ? a->tag : c->tag;
+    c->state = c->state == CONN_UP ? CONN_UP : CONN_LOGIN;
+    c->login->waits = later;
+    if (goes_on)
+        send_auth(c, MIDGE_RC_CONTINUE_AUTHENTICATION, a->data);
+    midge_conn_mark_ready(c); /* the port is to see whether to read on */
+    return MIDGE_RC_SUCCESS;
 }
 
 /* CONNECT as it was kept; false while re-authenticating. It was decoded before, so it can be again. */
-static bool kept_connect(const struct midge_conn *c, struct midge_connect *pk)
+static bool recall_connect(struct midge_conn *c, struct midge_connect *pk)
 {
     struct midge_slice connect = midge_slice_of(c->login->connect, c->login->connect_len);
-    return connect.len && midge_decode_connect(connect, pk) == MIDGE_RC_SUCCESS;
+    if (!connect.len || midge_decode_connect(connect, pk) != MIDGE_RC_SUCCESS)
+        return false;
+    midge_hello(c, pk);
+    return true;
 }
 
-/* The answer comes when CONNECT's packet is gone: it is read again from its copy. */
-static void settle_later(struct midge_conn *c, const struct midge_login_answer *a)
+/* The answer to a question that was not asked by CONNECT; NULL: there is no CONNECT any more. */
+static void settle_later(struct midge_conn *c, struct midge_connect *pk, const struct midge_login_answer *a)
 {
-    struct midge_connect pk;
-    bool kept = kept_connect(c, &pk);
-    if (kept) {
-        c->m->hello = c;
-        c->m->hello_id = pk.client_id;
-    }
-    settle(c, kept ? &pk : NULL, (struct midge_slice){ 0 }, a);
+    enum midge_reason rc = settle(c, pk, (struct midge_slice){ 0 }, a);
+    if (rc != MIDGE_RC_SUCCESS)
+        midge_conn_fail(c, (uint8_t)rc);
     c->m->hello = NULL;
 }
 
@@ -161,7 +157,8 @@ void midge_login_done(struct midge_conn *c, const struct midge_login_answer *ans
         c->login->waits = false;
         struct midge_frame *held = c->login->held;
         c->login->held = NULL;
-        settle_later(c, answer);
+        struct midge_connect pk; /* its packet is gone: it is read again from its copy */
+        settle_later(c, recall_connect(c, &pk) ? &pk : NULL, answer);
         if (held)
             midge_conn_take(c, midge_slice_of(held->bytes, held->len));
         free_held(c, held);
@@ -173,11 +170,6 @@ void midge_login_done(struct midge_conn *c, const struct midge_login_answer *ans
 
 /* ---- the question ------------------------------------------------------------------------------------- */
 
-static struct midge_slice connect_id(const struct midge_conn *c, const struct midge_connect *pk)
-{
-    return pk->client_id.len ? pk->client_id : midge_names_assigned(c->names);
-}
-
 static void take_props(struct midge_login *in, const struct midge_props *p)
 {
     if (!MIDGE_V5)
@@ -186,28 +178,31 @@ static void take_props(struct midge_login *in, const struct midge_props *p)
     in->auth_data = midge_props_text(p, PROP_AUTH_DATA);
 }
 
-static void ask(struct midge_conn *c, const struct midge_connect *pk, struct midge_login *in,
-                struct midge_login_answer *out)
+static void ask(struct midge_conn *c, struct midge_login *in, struct midge_login_answer *out)
 {
     const struct midge_hooks *h = c->m->hooks;
     midge_conn_who(c, &in->who);
-    if (pk)
-        in->who.client_id = connect_id(c, pk);
-    in->assigned_id = pk && !pk->client_id.len;
+    in->assigned_id = midge_names_assigned(c->names).len > 0;
     in->conn = c;
-    if (in->method.data && !(MIDGE_AUTH && h->login)) /* [MQTT-4.12.0-1] */
-        *out = (struct midge_login_answer){ .answer = MIDGE_DENY, .reason = MIDGE_RC_BAD_AUTHENTICATION_METHOD };
-    else if (h->login)
+    *out = (struct midge_login_answer){ .answer = MIDGE_ALLOW };
+    if (MIDGE_V5 && in->method.data && !(MIDGE_AUTH && h->login)) { /* [MQTT-4.12.0-1] */
+        out->answer = MIDGE_DENY;
+        out->reason = MIDGE_RC_BAD_AUTHENTICATION_METHOD;
+    } else if (h->login) {
         h->login(h->user, in, out);
+    }
 }
 
-void midge_login_ask(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice body)
+enum midge_reason midge_login_ask(struct midge_conn *c, struct midge_connect *pk, struct midge_slice body)
 {
     struct midge_login in = { .step = MIDGE_LOGIN_CONNECT, .password = pk->password };
+    struct midge_login_answer answer;
     take_props(&in, &pk->props);
-    struct midge_login_answer answer = { .answer = MIDGE_ALLOW };
-    ask(c, pk, &in, &answer);
-    settle(c, pk, body, &answer);
+    if (midge_is_inside(c))
+        answer = (struct midge_login_answer){ .answer = MIDGE_ALLOW };
+    else
+        ask(c, &in, &answer);
+    return settle(c, pk, body, &answer);
 }
 
 /* AUTH goes on with an exchange, or starts one anew on a connection that is up. */
@@ -230,9 +225,10 @@ enum midge_reason midge_on_auth(struct midge_conn *c, struct midge_slice body)
 
     struct midge_login in = { .step = again ? MIDGE_LOGIN_REAUTH : MIDGE_LOGIN_AUTH };
     take_props(&in, &pk.props);
-    struct midge_login_answer answer = { .answer = MIDGE_ALLOW };
+    struct midge_login_answer answer;
     struct midge_connect connect;
-    ask(c, kept_connect(c, &connect) ? &connect : NULL, &in, &answer);
-    settle_later(c, &answer);
+    bool up = !recall_connect(c, &connect);
+    ask(c, &in, &answer);
+    settle_later(c, up ? NULL : &connect, &answer);
     return MIDGE_RC_SUCCESS;
 }

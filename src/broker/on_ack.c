@@ -19,7 +19,7 @@ static enum midge_reason find(struct midge_conn *c, enum midge_packet type, stru
     if (rc != MIDGE_RC_SUCCESS || !c->session->outbox)
         return rc;
     f->entry = midge_inflight_find(&c->session->outbox->unacked, f->ack.pid, &f->before);
-    if (f->entry && !f->entry->sent)
+    if (MIDGE_DURABLE && f->entry && !f->entry->sent)
         f->entry = NULL; /* it has its id, and is still to be sent */
     if (f->entry && (f->entry == c->sending || f->entry->qos != qos))
         return MIDGE_RC_PROTOCOL_ERROR;

@@ -47,6 +47,14 @@ static enum midge_reason check(const struct midge_conn *c, const struct midge_co
 
 /* ---- CONNECT arrives ---------------------------------------------------------------------------------- */
 
+void midge_hello(struct midge_conn *c, struct midge_connect *pk)
+{
+    if (!pk->client_id.len)
+        pk->client_id = midge_names_assigned(c->names);
+    c->m->hello = c;
+    c->m->hello_id = pk->client_id;
+}
+
 enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body)
 {
     struct midge_connect pk;
@@ -54,8 +62,7 @@ enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body
     c->version = pk.version;
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
-    c->m->hello = c;
-    c->m->hello_id = pk.client_id;
+    midge_hello(c, &pk);
     c->bridge = pk.bridge;
     c->request_problem = midge_served_v5(c) && midge_props_number(&pk.props, PROP_REQUEST_PROBLEM);
     if (MIDGE_V5 && midge_props_has(&pk.props, PROP_MAXIMUM_PACKET_SIZE)) /* CONNACK keeps to it too [MQTT-3.1.2-24] */
@@ -65,20 +72,19 @@ enum midge_reason midge_on_connect(struct midge_conn *c, struct midge_slice body
         return rc;
     if (!midge_names_keep(c, &pk))
         return MIDGE_RC_QUOTA_EXCEEDED;
-    midge_login_ask(c, &pk, body);
-    return MIDGE_RC_SUCCESS;
+    midge_hello(c, &pk);
+    return midge_login_ask(c, &pk, body);
 }
 
 /* ---- CONNECT is allowed ------------------------------------------------------------------------------- */
 
-static bool will_allowed(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice client_id)
+static bool will_allowed(struct midge_conn *c, const struct midge_connect *pk)
 {
     const struct midge_hooks *h = c->m->hooks;
-    if (!pk->has_will || !h->allow)
+    if (!MIDGE_WILL || !pk->has_will || !h->allow)
         return true;
     struct midge_who who;
     midge_conn_who(c, &who);
-    who.client_id = client_id;
     return h->allow(h->user, &who, MIDGE_ACCESS_PUBLISH, pk->will_topic);
 }
 
@@ -98,7 +104,8 @@ static void set_terms(struct midge_conn *c, const struct midge_connect *pk)
     c->keepalive_s = midge_granted_keepalive(c->m, pk);
 }
 
-static void up(struct midge_conn *c, const struct midge_connect *pk, bool present, struct midge_slice auth_data)
+static void up(struct midge_conn *c, const struct midge_connect *pk, bool present,
+               const struct midge_slice *auth_data)
 {
     struct midge *m = c->m;
     c->state = CONN_UP;
@@ -118,24 +125,30 @@ static void up(struct midge_conn *c, const struct midge_connect *pk, bool presen
     midge_session_mark_ready(m, c->session);
 }
 
-static enum midge_reason establish(struct midge_conn *c, const struct midge_connect *pk, struct midge_slice client_id,
-                                   struct midge_slice auth_data)
+enum midge_reason midge_connect_allowed(struct midge_conn *c, struct midge_connect *pk,
+                                        const struct midge_login_answer *answer)
 {
     struct midge *m = c->m;
-    const struct midge_session *known = midge_session_find(&m->sessions, client_id);
+    if (answer->client_id.data) {
+        pk->client_id = answer->client_id;
+        midge_hello(c, pk);
+    }
+    const bool may_be_ours = MIDGE_LOCAL || MIDGE_BRIDGE;
+    const struct midge_session *known = may_be_ours ? midge_session_find(&m->sessions, pk->client_id) : NULL;
     if (MIDGE_LOCAL && known && known->local)
         /* the application's own client is not to be taken over from outside */
         return MIDGE_RC_CLIENT_ID_NOT_VALID;
-    if (!will_allowed(c, pk, client_id))
+    if (known && midge_inside_of(known) && !midge_is_inside(c))
+        return MIDGE_RC_CLIENT_ID_NOT_VALID;
+    if (!will_allowed(c, pk))
         return MIDGE_RC_NOT_AUTHORIZED;
     enum midge_reason rc = MIDGE_RC_SUCCESS;
-    struct midge_will *will = midge_will_make(c->m, pk, &rc);
+    struct midge_will *will = midge_will_make(m, pk, &rc);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
 
     bool present = false;
-    uint32_t expiry_s = MIDGE_PERSIST ? midge_granted_expiry(m, pk->session_expiry_s) : 0;
-    struct midge_session *s = midge_session_take(m, c, client_id, pk->clean_start, expiry_s, &present);
+    struct midge_session *s = midge_session_take(c, pk, &present);
     if (!s) {
         if (MIDGE_WILL)
             midge_will_free(&m->mem, will);
@@ -145,18 +158,6 @@ static enum midge_reason establish(struct midge_conn *c, const struct midge_conn
     if (MIDGE_DURABLE)
         midge_durable_connected(m, s);
     set_terms(c, pk);
-    up(c, pk, present, auth_data);
+    up(c, pk, present, &answer->data);
     return MIDGE_RC_SUCCESS;
-}
-
-void midge_connect_allowed(struct midge_conn *c, const struct midge_connect *pk,
-                           const struct midge_login_answer *answer)
-{
-    struct midge_slice client_id = answer->client_id.data ? answer->client_id
-                                   : pk->client_id.len    ? pk->client_id
-                                                          : midge_names_assigned(c->names);
-    c->tag = answer->tag ? answer->tag : c->tag;
-    enum midge_reason rc = establish(c, pk, client_id, answer->data);
-    if (rc != MIDGE_RC_SUCCESS)
-        midge_connect_refuse(c, (uint8_t)rc, (struct midge_slice){ 0 });
 }

@@ -57,6 +57,7 @@ static struct midge_msg *make_msg(struct midge_conn *c, const struct midge_publi
                                      .retain = pk->retain,
                                      .has_expiry = MIDGE_V5 && midge_props_has(&pk->props, PROP_MESSAGE_EXPIRY),
                                      .expiry_s = MIDGE_V5 ? midge_props_number(&pk->props, PROP_MESSAGE_EXPIRY) : 0,
+                                     .bridged = c->bridge || midge_is_inside(c),
                                      .origin = pk->retain ? midge_origin(m, c->session) : 0,
                                      .age_base = m->age };
     bool whole = c->frame && pk->topic.data == c->frame->bytes + 2; /* not through an alias */
@@ -139,6 +140,8 @@ static enum midge_reason answer(struct midge_conn *c, const struct midge_publish
 /* QoS 2 that may not be taken in because of too many before it. */
 static bool too_many(const struct midge_conn *c)
 {
+    if (midge_is_inside(c))
+        return false; /* whom it speaks for knows no limit of ours, or keeps it */
     const struct midge_limits *l = midge_conn_limits(c->m, c);
     return midge_ids_count(c->session->received) >= (midge_served_v5(c) ? l->receive_maximum : l->inbound_qos2);
 }

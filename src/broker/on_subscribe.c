@@ -15,7 +15,7 @@ static enum midge_reason check(struct midge *m, struct midge_session *s, const s
         return MIDGE_RC_SHARED_NOT_SUPPORTED; /* [U5-3.2.2.3.11-13] */
     if (f->wildcard && !l->wildcards)
         return MIDGE_RC_WILDCARDS_NOT_SUPPORTED; /* [MQTT311-3.8.3-2] */
-    if (id && !l->subscription_ids)
+    if (id && !l->subscription_ids && !midge_inside_of(s))
         return MIDGE_RC_SUBSCRIPTION_IDS_NOT_SUPPORTED;
     if (!midge_allowed(m, s, MIDGE_ACCESS_SUBSCRIBE, f->whole))
         return MIDGE_RC_NOT_AUTHORIZED;
@@ -120,13 +120,15 @@ static enum midge_reason one(struct midge_conn *c, enum midge_packet type, const
 
 /* 3.x has no code for an unlawful filter: it ends the connection, before any of its packet is done
  * [MQTT311-4.8.0-1]. */
-static bool has_unlawful_v3(const struct midge_conn *c, struct midge_subscribe pk)
+static bool has_unlawful_v3(const struct midge_conn *c, struct midge_subscribe *pk)
 {
+    const struct midge_rd first = pk->list;
     struct midge_filter_request want;
     struct midge_filter f;
-    while (!midge_served_v5(c) && midge_next_filter(&pk, &want))
+    while (!midge_served_v5(c) && midge_next_filter(pk, &want))
         if (parse(c->m, want.filter, &f) == MIDGE_RC_TOPIC_FILTER_INVALID)
             return true;
+    pk->list = first;
     return false;
 }
 
@@ -165,7 +167,7 @@ static enum midge_reason each(struct midge_conn *c, enum midge_packet type, stru
         return rc;
     if (pk.filters > c->m->limits->filters || pk.props.user_count > c->m->limits->user_properties)
         return MIDGE_RC_QUOTA_EXCEEDED;
-    if (has_unlawful_v3(c, pk))
+    if (has_unlawful_v3(c, &pk))
         return MIDGE_RC_TOPIC_FILTER_INVALID;
     bool codes = type == PK_SUBSCRIBE || midge_served_v5(c);
     enum midge_packet reply = type == PK_SUBSCRIBE ? PK_SUBACK : PK_UNSUBACK;
@@ -180,8 +182,8 @@ static enum midge_reason each(struct midge_conn *c, enum midge_packet type, stru
     for (uint32_t i = 0; midge_next_filter(&pk, &want); i++) {
         rc = one(c, type, &pk, &want);
         if (rc >= MIDGE_RC_UNSPECIFIED && c->version == MIDGE_V31) {
-            c->control->len -= answer_size(c, &out);
-            return rc; /* 3.1 has no code that says no [V31-suback] */
+            midge_conn_break(c, (uint8_t)rc); /* 3.1 has no code that says no [V31-suback] */
+            return MIDGE_RC_SUCCESS;
         }
         if (rc >= MIDGE_RC_UNSPECIFIED && why == MIDGE_RC_SUCCESS)
             why = rc;

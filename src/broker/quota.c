@@ -133,6 +133,8 @@ static struct midge_session *least_missed(const struct midge *m)
     for (struct midge_link *l = m->sessions.away.head; l; l = l->next) {
         struct midge_session *s = MIDGE_CONTAINER(struct midge_rest, away, l)->session;
         bool empty = !s->outbox || !s->outbox->msgs;
+        if (midge_inside_of(s))
+            continue;
         if (empty && !s->subs)
             return s;
         if (!found || (empty && !found_empty)) {
@@ -172,11 +174,14 @@ enum midge_reason midge_quota_retain(struct midge *m, const struct midge_msg *ms
 enum midge_drop midge_quota_queue(const struct midge *m, const struct midge_session *s, uint32_t bytes)
 {
     const struct midge_outbox *ob = s->outbox;
+    const struct midge_inside *inside = midge_inside_of(s);
+    uint32_t most_msgs = inside && inside->queue_msgs ? inside->queue_msgs : m->limits->queue_msgs;
+    uint32_t most_bytes = inside && inside->queue_bytes ? inside->queue_bytes : m->limits->queue_bytes;
     if (!ob || !ob->msgs)
-        return m->limits->queue_msgs ? MIDGE_DROP_REASONS : MIDGE_DROP_QUEUE_MSGS;
-    if (ob->msgs >= m->limits->queue_msgs)
+        return most_msgs ? MIDGE_DROP_REASONS : MIDGE_DROP_QUEUE_MSGS;
+    if (ob->msgs >= most_msgs)
         return MIDGE_DROP_QUEUE_MSGS;
-    if (ob->bytes + bytes > m->limits->queue_bytes || ob->bytes + bytes < bytes)
+    if (ob->bytes + bytes > most_bytes || ob->bytes + bytes < bytes)
         return MIDGE_DROP_QUEUE_BYTES;
     return MIDGE_DROP_REASONS;
 }

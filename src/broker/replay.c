@@ -126,7 +126,8 @@ static bool wanted(const struct midge *m, const struct midge_session *s, const s
 {
     uint32_t left_s;
     return midge_msg_left(msg, m->age, &left_s) && midge_msg_arrival(msg) <= r->since && !was_seen(r, msg) &&
-           !(r->no_local && midge_msg_origin(msg) == midge_origin(m, s));
+           !(r->no_local && midge_msg_origin(msg) == midge_origin(m, s)) &&
+           !(msg->bridged && midge_inside_of(s) && midge_inside_of(s)->no_bridged);
 }
 
 static struct midge_msg *find(const struct midge *m, const struct midge_session *s, const struct midge_replay *r)

@@ -16,8 +16,7 @@ struct route {
 
 uint32_t midge_origin(const struct midge *m, const struct midge_session *s)
 {
-    const struct midge_map keyed = { .seed = m->origin_seed };
-    return s ? midge_map_hash(&keyed, 0, midge_session_id(s)) | 1u : 0;
+    return s ? midge_hash(m->origin_seed, midge_session_id(s)) | 1u : 0;
 }
 
 /* ---- making the entries ------------------------------------------------------------------------------- */
@@ -82,6 +81,8 @@ static bool for_sub(void *arg, struct midge_sub *sub)
     uint8_t qos = lower(sub->qos, r->msg->qos & 3); /* [MQTT-3.8.4-8] [MQTT311-3.8.4-6] */
     if (sub->no_local && s == r->from)
         return true; /* [MQTT-3.8.3-3] */
+    if (r->msg->bridged && midge_inside_of(s) && midge_inside_of(s)->no_bridged)
+        return true;
     if (MIDGE_PERSIST && qos == 0 && !is_here(s) && !r->m->limits->queue_qos0)
         return true; /* QoS 0 does not wait for who is away */
 
@@ -192,13 +193,14 @@ static bool expect_records(const struct route *r)
 
 static bool is_full(const struct route *r, const struct midge_entry *e)
 {
-    return e->qos && midge_quota_queue(r->m, e->session, midge_msg_bytes(r->msg)) != MIDGE_DROP_REASONS;
+    return e->qos && midge_queue_policy_of(r->m, e) == MIDGE_QUEUE_REFUSE &&
+           midge_quota_queue(r->m, e->session, midge_msg_bytes(r->msg)) != MIDGE_DROP_REASONS;
 }
 
 /* Under MIDGE_QUEUE_REFUSE one full session refuses the publisher for all. */
 static bool some_refuses(const struct route *r)
 {
-    if (!MIDGE_MAX_QOS || r->m->limits->queue_policy != MIDGE_QUEUE_REFUSE)
+    if (!MIDGE_MAX_QOS || (r->m->limits->queue_policy != MIDGE_QUEUE_REFUSE && !r->m->any_inside))
         return false;
     for (const struct midge_session *s = r->receivers; s; s = s->outbox->next_receiver)
         if (is_full(r, s->outbox->pending))
@@ -267,17 +269,35 @@ static void doom(struct midge *m, struct midge_session *s, uint8_t how)
     m->any_doomed = true;
 }
 
-/* DROP_OLD: the oldest that has not been sent gives way. */
-static bool drop_oldest(struct midge *m, struct midge_session *s, enum midge_drop why)
+/* The oldest unsent one of this policy: of any, but in the queue of a bridge. */
+static struct midge_entry *take_oldest(struct midge *m, struct midge_queue *q, enum midge_queue_policy policy)
 {
-    struct midge_outbox *ob = s->outbox;
-    struct midge_entry *old = midge_queue_pop(ob->waiting0.head ? &ob->waiting0 : &ob->waiting);
-    if (!old)
-        return false;
-    ob->msgs--;
-    ob->bytes -= midge_msg_bytes(old->msg);
+    struct midge_entry *before = NULL;
+    struct midge_entry *e = q->head;
+    while (e && midge_queue_policy_of(m, e) != policy) {
+        before = e;
+        e = e->next;
+    }
+    if (e)
+        midge_queue_take(q, before, e);
+    return e;
+}
+
+static void give_way(struct midge *m, struct midge_session *s, struct midge_entry *old, enum midge_drop why)
+{
+    s->outbox->msgs--;
+    s->outbox->bytes -= midge_msg_bytes(old->msg);
     midge_drop(m, s, old, why);
-    return true;
+}
+
+static bool drop_oldest(struct midge *m, struct midge_session *s, enum midge_queue_policy policy, enum midge_drop why)
+{
+    struct midge_entry *old = take_oldest(m, &s->outbox->waiting0, policy);
+    if (!old)
+        old = take_oldest(m, &s->outbox->waiting, policy);
+    if (old)
+        give_way(m, s, old, why);
+    return old != NULL;
 }
 
 /* The session's own limit concerns that session alone. */
@@ -286,7 +306,7 @@ static void overflow(struct midge *m, struct midge_entry *e, enum midge_drop why
     struct midge_session *s = e->session;
     uint8_t qos = e->qos;
     midge_drop(m, s, e, why);
-    if (!MIDGE_MAX_QOS)
+    if (!MIDGE_MAX_QOS || midge_inside_of(s))
         return;
     if (m->limits->queue_policy == MIDGE_QUEUE_END_SESSION && qos)
         doom(m, s, 2);
@@ -299,8 +319,13 @@ void midge_enqueue(struct midge *m, struct midge_entry *e)
     struct midge_session *s = e->session;
     uint32_t bytes = midge_msg_bytes(e->msg);
     midge_book(m, s, e->qos, BOOK_ENQUEUED, 1);
+    enum midge_queue_policy policy = midge_queue_policy_of(m, e);
+    bool replaces = MIDGE_BRIDGE && policy == MIDGE_QUEUE_LAST_VALUE;
+    struct midge_entry *old = replaces ? midge_inside_replaced(m, e) : NULL;
+    if (old)
+        give_way(m, s, old, MIDGE_DROP_REPLACED);
     enum midge_drop why = midge_quota_queue(m, s, bytes);
-    while (why != MIDGE_DROP_REASONS && m->limits->queue_policy == MIDGE_QUEUE_DROP_OLD && drop_oldest(m, s, why))
+    while (why != MIDGE_DROP_REASONS && (policy == MIDGE_QUEUE_DROP_OLD || replaces) && drop_oldest(m, s, policy, why))
         why = midge_quota_queue(m, s, bytes);
     if (why != MIDGE_DROP_REASONS)
         overflow(m, e, why);

@@ -20,23 +20,24 @@ static void back_from_away(struct midge *m, struct midge_session *s)
     midge_timer_cancel(&m->away_timers, &s->rest->timer);
 }
 
-struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, struct midge_slice client_id,
-                                         bool clean_start, uint32_t expiry_s, bool *present)
+struct midge_session *midge_session_take(struct midge_conn *c, const struct midge_connect *pk, bool *present)
 {
-    struct midge_session *s = midge_session_find(&m->sessions, client_id);
+    struct midge *m = c->m;
+    uint32_t expiry_s = MIDGE_PERSIST ? midge_granted_expiry(c, pk->session_expiry_s) : 0;
+    struct midge_session *s = midge_session_find(&m->sessions, pk->client_id);
     if (s && s->conn) {
         midge_conn_end(s->conn, MIDGE_RC_SESSION_TAKEN_OVER); /* [MQTT-3.1.4-3] [MQTT311-3.1.4-2] */
-        s = midge_session_find(&m->sessions, client_id);      /* it may have ended with its connection */
+        s = midge_session_find(&m->sessions, pk->client_id);  /* it may have ended with its connection */
     }
-    if (s && (clean_start || (MIDGE_PERSIST && midge_session_expired(m, s)))) { /* its timer may be late */
+    if (s && (pk->clean_start || (MIDGE_PERSIST && midge_session_expired(m, s)))) { /* its timer may be late */
         midge_session_end(m, s, MIDGE_RC_SUCCESS); /* [MQTT-3.1.2-4] [MQTT311-3.1.2-6] */
         s = NULL;
     }
-    if (!midge_quota_client(m))
+    if (!midge_is_inside(c) && !midge_quota_client(m))
         return NULL;
     *present = s != NULL; /* [MQTT-3.2.2-3] */
     if (!s && midge_quota_session(m))
-        s = midge_session_new(&m->sessions, client_id);
+        s = midge_session_new(&m->sessions, pk->client_id);
     if (!s)
         return NULL;
     if (MIDGE_PERSIST && expiry_s && midge_session_keep(&m->sessions, s) != MIDGE_OK) {
@@ -56,6 +57,8 @@ struct midge_session *midge_session_take(struct midge *m, struct midge_conn *c, 
     s->expiry_s = expiry_s;
     s->doomed = 0;
     c->session = s;
+    if (midge_is_inside(c))
+        midge_inside_take(c, s);
     if (MIDGE_PERSIST && s->outbox)
         rewind_outbox(s->outbox);
     return s;

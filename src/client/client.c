@@ -283,6 +283,10 @@ static enum midge_reason on_publish(struct midge_client *c, uint8_t first, struc
         rc = resolve_alias(c, &p);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
+    if (midge_client_relays(c)) {
+        midge_relay_publish(c, &p);
+        return MIDGE_RC_SUCCESS;
+    }
     if (p.qos == 0) {
         hand_over(c, &p);
         return MIDGE_RC_SUCCESS;
@@ -331,6 +335,10 @@ static enum midge_reason on_ack(struct midge_client *c, uint8_t first, struct mi
     enum midge_reason rc = midge_decode_ack(type, body, c->version, &p);
     if (rc != MIDGE_RC_SUCCESS)
         return rc;
+    if (midge_client_relays(c)) {
+        midge_relay_ack(c, type, &p);
+        return MIDGE_RC_SUCCESS;
+    }
     return type == PK_PUBREL ? on_pubrel(c, p.pid) : midge_outbox_acked(c, type, &p);
 }
 

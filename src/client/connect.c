@@ -178,7 +178,8 @@ static void take_limits(struct midge_client *c, const struct midge_connack *p)
         c->keepalive_s = p->server_keep_alive_s; /* [MQTT-3.1.2-21] [MQTT-3.2.2-21] */
     c->session_expiry_s = p->has_session_expiry ? p->session_expiry_s : c->asked_expiry_s;
     c->quota = p->receive_maximum; /* [MQTT-4.9.0-1] */
-    c->maximum_packet_size = p->maximum_packet_size;
+    uint32_t own = c->config->send_bytes, theirs = p->maximum_packet_size; /* 0 = no limit */
+    c->maximum_packet_size = own && (!theirs || own < theirs) ? own : theirs;
     c->maximum_qos = p->maximum_qos;
     c->no_retain = p->no_retain;
     c->alias_out =

@@ -35,6 +35,7 @@ struct outgoing {
     bool released;   /* PUBREC came: PUBREL is what may be sent now [MQTT-4.3.3-6] */
     bool done;       /* acknowledged while still being sent */
     bool counted;    /* takes one of the server's Receive Maximum */
+    bool relayed;    /* is nothing but a packet of this connection: goes through `plain`, whatever its QoS */
     uint8_t bytes[]; /* topic, properties, payload */
 };
 
@@ -163,7 +164,19 @@ uint16_t midge_client_receive_maximum(const struct midge_client_config *config);
 enum midge_reason midge_client_on_connack(struct midge_client *c, uint8_t first, struct midge_slice body);
 enum midge_reason midge_client_on_auth(struct midge_client *c, uint8_t first, struct midge_slice body);
 
+/* ---- relay.c: the host keeps the QoS state ------------------------------------------------------------ */
+
+static inline bool midge_client_relays(const struct midge_client *c)
+{
+    return c->config->hooks && c->config->hooks->packet;
+}
+void midge_relay_publish(struct midge_client *c, const struct midge_publish *p);
+void midge_relay_ack(struct midge_client *c, enum midge_packet type, const struct midge_ack *p);
+
 /* ---- outbox.c ----------------------------------------------------------------------------------------- */
+
+/* At the end of `list`, counted. */
+void midge_outgoing_queue(struct midge_client *c, struct midge_fifo *list, struct outgoing *o);
 
 void midge_outbox_init(struct midge_client *c);
 void midge_outbox_free(struct midge_client *c);

@@ -47,6 +47,14 @@ static void outgoing_free(struct midge_client *c, struct outgoing *o)
     midge_mem_free(&c->mem, o, sizeof *o + content_bytes(o), MIDGE_TAG_MSG);
 }
 
+void midge_outgoing_queue(struct midge_client *c, struct midge_fifo *list, struct outgoing *o)
+{
+    o->order = c->order++;
+    midge_fifo_push(list, &o->link);
+    c->held++;
+    c->held_bytes += content_bytes(o);
+}
+
 /* Takes it out of its list, and tells its end. */
 void midge_outgoing_finish(struct midge_client *c, struct midge_fifo *list, struct outgoing *o,
                            enum midge_client_event_kind kind, uint8_t reason)
@@ -124,7 +132,6 @@ enum midge_err midge_client_publish(struct midge_client *c, const struct midge_p
     *o = (struct outgoing){
         .token = token,
         .expires = p->has_expiry ? now + (midge_ms)p->expiry_s * 1000 : MIDGE_NEVER,
-        .order = c->order++,
         .props_len = props_len,
         .payload_len = p->payload.len,
         .topic_len = (uint16_t)p->topic.len,
@@ -139,10 +146,7 @@ enum midge_err midge_client_publish(struct midge_client *c, const struct midge_p
         midge_publication_props(&w, p);
     at += props_len;
     append(&at, p->payload);
-
-    midge_fifo_push(o->qos == 0 ? &c->plain : &c->todo, &o->link);
-    c->held++;
-    c->held_bytes += bytes;
+    midge_outgoing_queue(c, o->qos == 0 ? &c->plain : &c->todo, o);
     return MIDGE_OK;
 }
 
@@ -358,7 +362,7 @@ static void drop_half_sent(struct midge_client *c)
         return;
     o->again = true;
     o->counted = false;
-    if (o->qos == 0)
+    if (o->qos == 0 || o->relayed)
         midge_outgoing_finish(c, &c->plain, o, MIDGE_CLIENT_DROPPED, MIDGE_RC_UNSPECIFIED);
     else if (o->done)
         midge_outgoing_finish(c, &c->todo, o, MIDGE_CLIENT_PUBLISHED, o->result);
@@ -369,6 +373,8 @@ static void drop_half_sent(struct midge_client *c)
 void midge_outbox_lost(struct midge_client *c)
 {
     drop_half_sent(c);
+    while (midge_client_relays(c) && c->plain.head) /* packets of this connection; what they said is the host's */
+        outgoing_free(c, OUTGOING(pop(&c->plain)));
     struct midge_fifo again, released;
     midge_fifo_init(&again);
     midge_fifo_init(&released);

@@ -188,7 +188,7 @@ static uint8_t obstacle(const struct midge_client *c, const struct outgoing *o)
         return MIDGE_RC_RETAIN_NOT_SUPPORTED; /* [MQTT-3.2.2-14] */
     if (c->maximum_packet_size && midge_publish_size(&c->form) > c->maximum_packet_size)
         return MIDGE_RC_PACKET_TOO_LARGE; /* [MQTT-3.2.2-15] */
-    if (o->expires <= c->now && !o->again)
+    if (o->expires <= c->now && !o->again && !o->relayed)
         return MIDGE_RC_IMPLEMENTATION_SPECIFIC;
     return 0;
 }
@@ -225,7 +225,7 @@ static bool begin_publication(struct midge_client *c)
         c->form.pid = o->pid;
         apply_alias(c);
         c->publishing = o;
-        o->counted = o->qos > 0;
+        o->counted = o->qos > 0 && !o->relayed;
         c->quota = (uint16_t)(c->quota - o->counted); /* [MQTT-4.9.0-2] */
         return true;
     }
@@ -260,7 +260,7 @@ static void end_publication(struct midge_client *c)
 {
     struct outgoing *o = c->publishing;
     c->publishing = NULL;
-    if (o->qos == 0) {
+    if (o->qos == 0 || o->relayed) {
         midge_outgoing_finish(c, &c->plain, o, MIDGE_CLIENT_PUBLISHED, MIDGE_RC_SUCCESS);
     } else if (o->done) {
         midge_outgoing_acknowledged(c, &c->todo, o, o->result);

@@ -95,6 +95,7 @@ struct midge_publish_out {
     uint32_t expiry_s;
     struct midge_slice topic;      /* empty when the alias stands for it */
     struct midge_slice props;      /* forwarded properties, encoded, without expiry, alias and ids */
+    struct midge_slice more_props; /* behind them */
     const uint32_t *subscription_ids;
     uint32_t subscription_id_count;
     struct midge_slice payload;

@@ -59,7 +59,8 @@ static uint32_t subscription_ids_size(const struct midge_publish_out *p)
 
 static uint32_t props_size(const struct midge_publish_out *p)
 {
-    return (p->topic_alias ? 3u : 0u) + (p->has_expiry ? 5u : 0u) + subscription_ids_size(p) + p->props.len;
+    return (p->topic_alias ? 3u : 0u) + (p->has_expiry ? 5u : 0u) + subscription_ids_size(p) + p->props.len +
+           p->more_props.len;
 }
 
 /* Remaining Length; *props is the length of the property section. */
@@ -91,6 +92,7 @@ static void write_props(struct midge_wr *w, const struct midge_publish_out *p, u
     for (uint32_t i = 0; i < p->subscription_id_count; i++)
         midge_prop_number(w, PROP_SUBSCRIPTION_ID, p->subscription_ids[i]);
     midge_wr_bytes(w, p->props);
+    midge_wr_bytes(w, p->more_props);
 }
 
 void midge_encode_publish(struct midge_wr *w, const struct midge_publish_out *p)

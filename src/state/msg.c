@@ -42,6 +42,7 @@ static void begin(struct midge_msg *m, const struct midge_msg_parts *p)
         .qos = p->qos & 3u,
         .retain = p->retain,
         .has_expiry = p->has_expiry,
+        .bridged = p->bridged,
     };
     midge_msg_arrived(m, p->age_base);
 }

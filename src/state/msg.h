@@ -16,6 +16,7 @@ struct midge_msg {
     uint16_t qos : 2;
     uint16_t retain : 1;     /* as published */
     uint16_t has_expiry : 1;
+    uint16_t bridged : 1;    /* came through a bridge */
     uint8_t bytes[];
 };
 
@@ -24,6 +25,7 @@ struct midge_msg_parts {
     uint8_t qos;
     bool retain;
     bool has_expiry;
+    bool bridged;
     uint32_t expiry_s;
     uint32_t origin;         /* keyed hash of the publishing client id, for No Local on retained; 0 = the host */
     midge_ms age_base;       /* `now` in ms since midge_new */

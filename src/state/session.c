@@ -33,7 +33,7 @@ static bool has_id(const struct midge_map_node *node, uintptr_t number, struct m
 
 struct midge_session *midge_session_find(const struct midge_sessions *all, struct midge_slice client_id)
 {
-    uint32_t hash = midge_map_hash(&all->by_id, 0, client_id);
+    uint32_t hash = midge_map_hash_key(&all->by_id, client_id);
     struct midge_map_node *node = midge_map_find(&all->by_id, hash, 0, client_id, has_id);
     return node ? MIDGE_CONTAINER(struct midge_session, by_id, node) : NULL;
 }
@@ -46,7 +46,7 @@ struct midge_session *midge_session_new(struct midge_sessions *all, struct midge
     s->client_id_len = (uint16_t)client_id.len;
     if (client_id.len > 0)
         memcpy(s->client_id, client_id.data, client_id.len);
-    if (midge_map_insert(&all->by_id, &s->by_id, midge_map_hash(&all->by_id, 0, client_id)))
+    if (midge_map_insert(&all->by_id, &s->by_id, midge_map_hash_key(&all->by_id, client_id)))
         return s;
     midge_mem_free(all->mem, s, session_size(client_id.len), MIDGE_TAG_SESSION);
     return NULL;

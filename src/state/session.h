@@ -38,6 +38,7 @@ struct midge_rest {
     struct midge_timer timer;   /* will delay or session expiry, armed while away */
     struct midge_link away;     /* in midge_sessions.away while not connected */
     midge_ms gone_at;           /* ms since midge_new when the connection ended */
+    struct midge_inside *inside; /* borrows; of a bridge's session */
 };
 
 /* 32-bit: 49 bytes and the client id. */

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 
+import paho.mqtt.client
 import pytest
 
 TIMEOUT_S = 20  # for what happens at once unless something is broken
@@ -398,6 +399,54 @@ def test_packets_in_one_tls_record_are_all_answered(tls, certs):
         with context.wrap_socket(plain, server_hostname="127.0.0.1") as s:
             exchange(s, CONNECT + SUBSCRIBE, CONNACK + SUBACK)
             exchange(s, PINGREQ * 2000, PINGRESP * 2000)
+    assert stop(tls) == 0
+
+
+# ---- WebSocket ---------------------------------------------------------------------------------------------
+
+
+def browser(port, cafile=None):
+    """A client that has connected and subscribed; what comes is in its `got`."""
+    c = paho.mqtt.client.Client(transport="websockets")
+    c.ws_set_options(path="/mqtt")
+    if cafile:
+        c.tls_set(str(cafile))
+    c.got, subscribed = [], threading.Event()
+    c.arrived = threading.Event()
+    c.on_connect = lambda *_: c.subscribe("app/out", 1)
+    c.on_subscribe = lambda *_: subscribed.set()
+
+    def on_message(_, __, message):
+        c.got.append(message.payload)
+        c.arrived.set()
+
+    c.on_message = on_message
+    c.connect("127.0.0.1", port)
+    c.loop_start()
+    assert subscribed.wait(TIMEOUT_S)
+    return c
+
+
+@pytest.mark.parametrize("kind", ["ws", "tls_wss"])
+def test_websocket(tls, certs, kind):
+    port = int(tls.wait_line(rf"^{kind[-3:].strip('_')} (\d+)").group(1))
+    c = browser(port, certs / "ca.pem" if kind == "tls_wss" else None)
+    c.publish("app/in", b"z" * 3000, 1).wait_for_publish()
+    assert c.arrived.wait(TIMEOUT_S)
+    assert c.got == [b"z" * 3000]
+    c.disconnect()
+    c.loop_stop()
+    assert stop(tls) == 0
+
+
+def test_websocket_refuses_what_is_none(tls):
+    port = int(tls.wait_line(r"^ws (\d+)").group(1))
+    n = tls.descriptors()
+    for request in (b"GET /other HTTP/1.1\r\nHost: x\r\n\r\n", CONNECT + b"\r\n" * 3000):
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as s:
+            s.sendall(request)
+            assert s.recv(12).startswith(b"HTTP/1.1 4")
+    tls.wait_descriptors(n)
     assert stop(tls) == 0
 
 

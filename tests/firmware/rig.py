@@ -52,9 +52,10 @@ class Qmp:
 
 
 class Board:
-    """A running board. What its console said is in `lines`; its broker listens on host:port."""
+    """A running board. What its console said is in `lines`; its broker listens on host:port. With layers, `ports` says
+    what leads to the board's 8883 and 8080."""
 
-    def __init__(self, board, image):
+    def __init__(self, board, image, layers=False):
         self.host = "127.0.0.1"
         self.lines = []
         self.changed = threading.Condition()
@@ -63,7 +64,8 @@ class Board:
         self.bad_accesses = pathlib.Path(self.folder.name) / "accesses"
         qmp = f"{self.folder.name}/qmp"
         self.process = subprocess.Popen(
-            [SCRIPT, board, "--image", image, "--port", "0", "--qmp", qmp, "--log", str(self.bad_accesses)],
+            [SCRIPT, board, "--image", image, "--port", "0", "--qmp", qmp, "--log", str(self.bad_accesses),
+             *(["--layers"] if layers else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -71,7 +73,9 @@ class Board:
             self.qmp = Qmp(qmp)
             self.ready = self.wait_line(r"^ready .*").group(0)
             network = self.qmp("human-monitor-command", **{"command-line": "info usernet"})
-            self.port = int(re.search(r"127\.0\.0\.1\s+(\d+)", network).group(1))
+            ways = re.findall(r"127\.0\.0\.1\s+(\d+)\s+10\.0\.2\.15\s+(\d+)", network)
+            self.ports = {int(inside): int(outside) for outside, inside in ways}
+            self.port = self.ports[1883]
         except BaseException:
             self.kill()
             raise

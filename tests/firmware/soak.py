@@ -82,7 +82,7 @@ class Load:
             if i not in self.silent:
                 assert not self.clients[i].ended.is_set(), f"client {i} was put out"
                 self.publish(i)
-            due += 1
+            due = max(due + 1, time.monotonic())  # a machine that stood still is no reason for a burst
             await asyncio.sleep(max(0, due - time.monotonic()))
 
     async def suspender(self):

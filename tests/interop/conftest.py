@@ -127,6 +127,7 @@ def start_conf(start_broker, tmp_path):
         path = write_conf(tmp_path, text, **files)
         b = start_broker("-c", str(path), *args)
         b.conf = path
+        start.last = b
         return b
 
     return start

@@ -10,7 +10,7 @@ import socket
 import subprocess
 
 import pytest
-from conftest import MIDGE, TIMEOUT_S, wait_until, write_conf
+from conftest import MIDGE, ROOT, TIMEOUT_S, wait_until, write_conf
 from paho_client import V5, V31, V311, Client
 
 HERE = "listener 0 127.0.0.1\n"
@@ -51,7 +51,12 @@ def hup(b):
 
 def run(*args):
     return subprocess.run(
-        [*MIDGE, *args], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, check=False
+        [*MIDGE, *args],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=TIMEOUT_S,
+        check=False,
     )
 
 
@@ -271,6 +276,21 @@ def test_rights_that_change_reach_clients_that_are_connected(start_conf, tmp_pat
     assert sub.payloads(1) == [b"3"]
 
 
+def test_whose_account_is_gone_or_changed_is_sent_away(start_conf, tmp_path):
+    pw = f"ann:{sha512('a')}\nbob:{sha512('b')}\ncarl:{sha512('c')}\n"
+    b = start_conf(OPEN + "password_file {tmp}/pw\n", pw=pw)
+    clients = {user: login(b, f"of-{user}", user, user[0])[1] for user in ("ann", "bob", "carl")}
+    nobody = login(b, "of-nobody")[1]
+    (tmp_path / "pw").write_text(f"ann:{sha512('a')}\nbob:{sha512('new')}\n", encoding="utf-8")
+    hup(b)
+    assert clients["bob"].wait_disconnected() == 0x87
+    assert clients["carl"].wait_disconnected() == 0x87
+    rewrite(b, HERE + "password_file {tmp}/pw\n")
+    assert nobody.wait_disconnected() == 0x87
+    clients["ann"].subscribe("still/here")
+    clients["ann"].expect_nothing_else()
+
+
 # ---- SIGHUP
 
 
@@ -279,7 +299,10 @@ def test_a_wrong_file_changes_nothing(start_conf, tmp_path):
     path = b.conf
     path.write_text(OPEN + "max_keepalive ten\n", encoding="utf-8")
     said = hup(b)
-    assert said == f"{path}:3: max_keepalive: 'ten' is not a number; give a whole number from 0 to 65535; everything stays as it was"
+    assert (
+        said
+        == f"{path}:3: max_keepalive: 'ten' is not a number; give a whole number from 0 to 65535; everything stays as it was"
+    )
     assert login(b, "a", keepalive=60)[1].connack["props"].ServerKeepAlive == 10
     path.unlink()
     assert "No such file" in hup(b)
@@ -303,6 +326,18 @@ def test_limits_and_listeners_change_and_clients_stay(start_conf, tmp_path, name
     assert code == 0 and c.connack["props"].ServerKeepAlive == 5
     c.publish(name, b"x", qos=1)
     assert first.payloads(1) == [b"x"]
+
+
+def test_what_of_a_listener_waits_for_the_next_start_is_said(start_conf):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    text = f"listener {port} 127.0.0.1\nallow_anonymous true\n"
+    b = start_conf(text)
+    rewrite(b, text + "protocol websockets\n")
+    b.wait_line("protocol changes with the next start only")
+    b.port = port
+    assert login(b, "a")[0] == 0
 
 
 def test_a_listener_that_cannot_open_leaves_all_as_it_was(start_conf):
@@ -331,7 +366,9 @@ def test_log_to_a_file_that_is_moved_away(start_conf, tmp_path):
 
 
 def test_log_types_and_connection_messages(start_conf, name):
-    b = start_conf(OPEN + "log_type notice\nlog_type subscribe\nlog_timestamp false\nconnection_messages false\n")
+    b = start_conf(
+        OPEN + "log_type notice\nlog_type subscribe\nlog_timestamp false\nconnection_messages false\n"
+    )
     c = Client(b, name, V5).connect()
     c.subscribe(name)
     c.unsubscribe(name)
@@ -412,7 +449,21 @@ def test_check(tmp_path):
     (tmp_path / "acl").write_text("topic a\nnonsense\n", encoding="utf-8")
     done = run("-c", str(path), "--check")
     assert done.returncode == 2 and not done.stdout
-    assert done.stderr == f"midge: {path}:3: acl_file: {tmp_path}/acl:2: 'nonsense' is none of: topic user pattern\n"
+    assert (
+        done.stderr
+        == f"midge: {path}:3: acl_file: {tmp_path}/acl:2: 'nonsense' is none of: topic user pattern\n"
+    )
+
+
+# ---- documents
+
+
+def test_documents_that_are_made_from_the_tables_are_fresh():
+    program = os.path.abspath(MIDGE[0]) if os.sep in MIDGE[0] else shutil.which(MIDGE[0])
+    done = subprocess.run(
+        [ROOT / "tools/keys.py", "--check", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # ---- midge passwd
@@ -489,7 +540,9 @@ def test_what_passwd_will_not_do(tmp_path, args, status, says):
 
 @pytest.mark.skipif(not shutil.which("mosquitto_passwd"), reason="no mosquitto_passwd here")
 def test_files_of_mosquitto_passwd(start_conf, tmp_path):
-    subprocess.run(["mosquitto_passwd", "-c", "-b", tmp_path / "pw", "ann", "x y"], check=True, timeout=TIMEOUT_S)
+    subprocess.run(
+        ["mosquitto_passwd", "-c", "-b", tmp_path / "pw", "ann", "x y"], check=True, timeout=TIMEOUT_S
+    )
     b = start_conf(HERE + "password_file {tmp}/pw\n")
     assert login(b, "a", "ann", "x y")[0] == 0
     assert login(b, "b", "ann", "x")[0] == 0x86

@@ -45,7 +45,9 @@ struct timespec {
     time_t tv_sec;
     long tv_nsec;
 };
+#define CLOCK_REALTIME 1
 #define CLOCK_MONOTONIC 4
+#define CLOCK_REALTIME 0
 int clock_gettime(int clock, struct timespec *out);
 int fcntl(int fd, int command, ...);
 int close(int fd);

@@ -58,7 +58,7 @@ static const struct rules *rules_before(const struct peer *p)
 static void check_packets(struct peer *p)
 {
     size_t head, size;
-    while ((size = packet_length(p->in.at + p->checked, p->in.len - p->checked, &head)) > 0) {
+    while (p->checked < p->in.len && (size = packet_length(p->in.at + p->checked, p->in.len - p->checked, &head)) > 0) {
         struct arrived a = { .begin = p->checked, .end = p->checked + size };
         const struct rules *before = p->rules.greeted ? NULL : rules_before(p);
         const char *wrong = rules_check(&p->rules, before, p->in.at + p->checked, size, &a.packet);

@@ -445,7 +445,7 @@ TEST(the_application_is_refused_at_the_memory_limit)
     unsigned n = 0;
     for (; n < 1000 && err == MIDGE_OK; n++)
         err = say(NULL, "a", text_of('x', 1000), 1, false);
-    CHECK_EQ(err, MIDGE_ERR_NO_MEMORY);
+    CHECK(err == MIDGE_ERR_NO_MEMORY || err == MIDGE_ERR_FULL); /* for the message, or for its way to "s" */
     CHECK(n > 30 && n < 60);
     s = stay5("s");
     for (unsigned i = 0; i + 1 < n; i++)

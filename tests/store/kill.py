@@ -19,6 +19,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WINDOW = 20       # unacknowledged messages of a publisher
+BACKLOG = 300     # messages that a publisher may be ahead of the slowest subscriber
 PATIENCE_S = 60   # for what happens at once unless something is broken
 RETAINED = 10     # topics
 
@@ -160,9 +161,14 @@ class Publisher(Client):
         super().__init__(name, port)
         self.qos, self.sent, self.acked = qos, 0, set()
         self.stopped = False
+        self.subscribers = []
+
+    def ahead(self):
+        return self.sent - min(len(s.seen.get(f"m/{self.name}", ())) for s in self.subscribers)
 
     def more(self):
-        while not self.stopped and self.up.is_set() and len(self.out) + len(self.released) < WINDOW:
+        while (not self.stopped and self.up.is_set() and len(self.out) + len(self.released) < WINDOW
+               and self.ahead() < BACKLOG):
             n = self.sent
             self.sent += 1
             self.publish(f"m/{self.name}", str(n), self.qos, lambda n=n: self.acked.add(n))
@@ -190,6 +196,7 @@ class Subscriber(Client):
     def __init__(self, name, port):
         super().__init__(name, port)
         self.seen = {}           # topic -> {number: times}
+        self.publishers = []
         self.highest = {}
         self.disordered = 0
 
@@ -199,6 +206,8 @@ class Subscriber(Client):
             self.disordered += 1
         self.highest[topic] = max(n, self.highest.get(topic, -1))
         seen[n] = seen.get(n, 0) + 1
+        for p in self.publishers:
+            p.more()
 
 
 class Midge:
@@ -261,6 +270,10 @@ async def run(options, folder):
     subscribers = [Subscriber(f"s{i}", port) for i in range(3)]
     retainer = Retainer("retainer", port)
     clients = [*subscribers, *publishers, retainer]
+    for s in subscribers:
+        s.publishers = publishers
+    for p in publishers:
+        p.subscribers = subscribers
     stale = 0
     midge.start()
     tasks = [asyncio.ensure_future(c.run()) for c in subscribers]

@@ -9,6 +9,7 @@
 #define MIDGE_LOCAL 0
 #define MIDGE_SYS 0
 #define MIDGE_BOOKS 0
+#define MIDGE_BRIDGE 0
 #define MIDGE_STATS 0
 #define MIDGE_DURABLE 0
 #define MIDGE_RETAIN_SEEK 0

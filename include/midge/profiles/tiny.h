@@ -8,6 +8,7 @@
 #define MIDGE_AUTH 0
 #define MIDGE_REASON_STRINGS 0
 #define MIDGE_LOCAL 0
+#define MIDGE_BRIDGE 0
 #define MIDGE_LOGIN_LATER 0
 #define MIDGE_OWN_LIMITS 0
 #define MIDGE_PAUSE 0

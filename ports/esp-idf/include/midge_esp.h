@@ -50,12 +50,17 @@ MIDGE_MUST_USE struct midge_esp *midge_esp_new(const struct midge_esp_config *co
 struct midge *midge_esp_broker(struct midge_esp *e);
 midge_ms midge_esp_now(const struct midge_esp *e);
 
-/* Listens on the first address that `host` stands for. NULL = every address, IPv4 and, where it is built in,
- * IPv6. port 0: one is chosen. tls NULL = plain TCP; else as for esp_tls_server_session_create, with `cacert_buf` set
- * clients need a certificate; borrowed until midge_esp_free. 0, or an errno: nothing was opened. EPROTO: TLS could not
- * be set up with `tls`, ENOTSUP: this build is without TLS. */
+/* Listens on the first address that `host` stands for. NULL = every address, IPv4 and, where it is built in, IPv6.
+ * port 0: one is chosen. tls NULL = plain TCP; else as for esp_tls_server_session_create: certificate, key and its
+ * password, ALPN, psk_hint_key, and with cacert_buf set clients need a certificate; borrowed until midge_esp_free. Keys
+ * are bytes: what sits in a secure element or a peripheral cannot be used. 0, or an errno: nothing was opened. EPROTO:
+ * TLS could not be set up with `tls`, ENOTSUP: this build is without TLS. */
 MIDGE_MUST_USE int midge_esp_listen(struct midge_esp *e, const char *host, uint16_t port,
                                     struct esp_tls_cfg_server *tls);
+
+/* The same over WebSocket. path: of the request; NULL = any, else borrowed until midge_esp_free. */
+MIDGE_MUST_USE int midge_esp_listen_ws(struct midge_esp *e, const char *host, uint16_t port,
+                                       struct esp_tls_cfg_server *tls, const char *path);
 
 /* Of the listener that was opened last; 0 = none. */
 uint16_t midge_esp_port(const struct midge_esp *e);
@@ -80,6 +85,10 @@ void midge_esp_report(void *unused, const struct midge_event *event);
 
 /* The address behind midge_who.peer as "192.0.2.1:50000" or "[2001:db8::1]:50000"; "in-process" for NULL. */
 void midge_esp_peer_text(const void *peer, char *out, size_t size);
+
+/* Common name of the certificate that the peer behind midge_who.peer proved to have, or its PSK's name. data NULL: it
+ * has none. */
+struct midge_slice midge_esp_peer_identity(const void *peer);
 
 /* Ids of event base MIDGE_EVENT. The data of all is a struct midge_esp_event. */
 enum midge_esp_event_id {

@@ -13,4 +13,5 @@
 #endif
 #ifndef STUB_NO_TLS
 #define CONFIG_MIDGE_TLS 1
+#define CONFIG_MIDGE_WEBSOCKET 1
 #endif

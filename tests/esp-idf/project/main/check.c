@@ -2,7 +2,8 @@
  *
  * CHECK is "facade" (mosq_broker.h) or "own" (midge_esp.h). CHECK_CERT, CHECK_KEY and CHECK_CA are PEM files for TLS,
  * the last one for clients with certificates. With CHECK_NVS state is kept in NVS and written each second; with
- * CHECK_ACCOUNTS clients need an account there. Prints "port N" and "tls N" when it serves.
+ * CHECK_ACCOUNTS clients need an account there. Prints "port N", "tls N", "ws N" and "wss N" when it
+ * serves.
  */
 #include "freertos/FreeRTOS.h"
 #include "freertos/task.h"
@@ -197,7 +198,12 @@ static int run_own(void)
         if (midge_esp_listen(broker, "127.0.0.1", 0, &tls))
             return 93;
         printf("tls %u\n", midge_esp_port(broker));
+        if (midge_esp_listen_ws(broker, "127.0.0.1", 0, &tls, NULL))
+            return 94;
+        printf("wss %u\n", midge_esp_port(broker));
     }
+    if (midge_esp_listen_ws(broker, "127.0.0.1", 0, NULL, "/mqtt") == 0)
+        printf("ws %u\n", midge_esp_port(broker));
     xTaskCreate(other_task, "other", 4096, NULL, 2, NULL);
     int rc = midge_esp_run(broker);
     while (!task_done)
