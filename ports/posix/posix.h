@@ -28,7 +28,8 @@ struct midge_settings {
     struct midge_tls *tls; /* owns; NULL = none */
     const struct midge_tls_provider *provider;
     struct midge_ws_options ws;
-    char *ws_path, **ws_origins; /* own what `ws` borrows */
+    char *ws_path;           /* these own what `ws` borrows */
+    const char **ws_origins;
     struct midge_psk_table *psks; /* owns; what `tls` asks */
     void *user;
 };
@@ -42,7 +43,7 @@ struct midge_listener {
     uint8_t transport;
     bool proxy;
     bool closed;
-    char *unix_path;                 /* owns; NULL = none */
+    char unix_path[108];             /* as long as the kernel's; "" = none */
 };
 
 /* A listening socket. */

@@ -544,7 +544,7 @@ static void say_came(const struct midge_door *d, const struct sockaddr *peer, bo
         return;
     midge_address_text(peer, from, sizeof from);
     snprintf(place, sizeof place, "port %u", d->port);
-    const char *on = d->port ? place : d->listener->unix_path ? d->listener->unix_path : "its socket";
+    const char *on = d->port ? place : *d->listener->unix_path ? d->listener->unix_path : "its socket";
     midge_say(loop, MIDGE_LOG_NOTICE,
               in ? "New connection from %s on %s." : "Connection from %s on %s refused: a limit is reached.",
               from, on);
