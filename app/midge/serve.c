@@ -5,6 +5,7 @@
 
 #include "serve.h"
 
+#include "bridges.h"
 #include "conf.h"
 #include "doors.h"
 #include "inside.h"
@@ -37,6 +38,7 @@ struct app {
     struct midge_sqlite *store;
     struct midge_loop *loop;
     struct doors doors;
+    struct bridges bridges;
     struct inside inside;
     char why[WHY_SIZE];
 };
@@ -144,6 +146,14 @@ static const struct midge_limits *on_limits(void *user, void *peer)
     return doors_peer_limits(peer);
 }
 
+/* Without rights and limits of listeners nobody is asked for them: each message would be. */
+static void ask_what_matters(struct app *app)
+{
+    struct midge_hooks *hooks = midge_loop_hooks(app->loop);
+    hooks->allow = doors_restrict(&app->doors) ? on_allow : NULL;
+    hooks->limits = doors_differ(&app->doors, app->inside.limits) ? on_limits : NULL;
+}
+
 /* ---- what is said -------------------------------------------------------------------------------------- */
 
 static void say_places(struct app *app)
@@ -201,8 +211,11 @@ static bool change(struct app *app, struct conf *c)
     if (!doors_set(&app->doors, c, &limits, app->why, WHY_SIZE))
         return false;
     use_limits(app, &limits);
+    ask_what_matters(app);
     if (!logs_set(&app->logs, c, app->options->verbose, app->why, WHY_SIZE))
         logs_say(&app->logs, MIDGE_LOG_ERROR, "SIGHUP: %s; the log stays as it is", app->why);
+    if (!bridges_set(&app->bridges, c, app->why, WHY_SIZE))
+        logs_say(&app->logs, MIDGE_LOG_ERROR, "SIGHUP: %s; this bridge is not there", app->why);
     conf_say_unchanged(app->conf, c, say_waits, app);
     conf_free(app->conf);
     app->conf = c;
@@ -334,12 +347,7 @@ static uint32_t sys_interval_s(const struct conf *c)
 
 static bool make_loop(struct app *app)
 {
-    const struct midge_hooks hooks = { .user = app,
-                                       .login = on_login,
-                                       .allow = on_allow,
-                                       .event = on_event,
-                                       .lost = on_lost,
-                                       .limits = on_limits };
+    const struct midge_hooks hooks = { .user = app, .login = on_login, .event = on_event, .lost = on_lost };
     const struct midge_loop_config config = {
         .limits = &app->limits[0],
         .hooks = &hooks,
@@ -351,7 +359,7 @@ static bool make_loop(struct app *app)
     };
     app->inside.doors = &app->doors;
     app->inside.limits = &app->limits[0];
-    app->inside.loop = app->doors.loop = app->loop = midge_loop_new(&config);
+    app->inside.loop = app->doors.loop = app->bridges.loop = app->loop = midge_loop_new(&config);
     app->doors.socket_count = (int)notify_sockets(&app->doors.sockets);
     snprintf(app->why, WHY_SIZE, "no memory or descriptors for a broker");
     return app->loop != NULL;
@@ -389,12 +397,15 @@ static bool go_on(struct app *app)
 
 static bool begin(struct app *app)
 {
+    process_keep_memory();
     app->descriptors = process_descriptors();
     doors_limits(app->conf, app->descriptors, &app->limits[0]);
     if (!process_find_user(app->conf, &app->user, app->why, WHY_SIZE) || !open_files(app) ||
         !make_loop(app) || !restore(app) ||
-        !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE))
+        !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE) ||
+        !bridges_set(&app->bridges, app->conf, app->why, WHY_SIZE))
         return false;
+    ask_what_matters(app);
     if (!leave_root(app) ||
         !inside_open(&app->inside, app->conf, sys_interval_s(app->conf), app->why, WHY_SIZE))
         return false;
@@ -411,6 +422,7 @@ static void end(struct app *app)
     doors_end(&app->doors);
     inside_close(&app->inside);
     midge_loop_free(app->loop);
+    bridges_end(&app->bridges);
     if (app->store)
         midge_sqlite_close(app->store);
     doors_free(&app->doors);

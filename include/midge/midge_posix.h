@@ -37,7 +37,7 @@ enum midge_log_level {
 /* Zero-initialise, set what is wanted. All is borrowed until midge_loop_free, except `hooks`, which is
  * copied. */
 struct midge_loop_config {
-    const struct midge_memory *memory; /* NULL = midge_memory_libc */
+    const struct midge_memory *memory; /* NULL = a pool of the loop's own over malloc */
     const struct midge_limits *limits; /* NULL = midge_limits_gateway */
     const struct midge_hooks *hooks;   /* NULL = none; without `random`, `wall_ms` the kernel is asked */
     const char *auto_id_prefix;        /* NULL = "auto-" */
@@ -56,6 +56,10 @@ struct midge_loop_config {
 
 /* NULL: not enough memory or descriptors. config NULL = all defaults. */
 MIDGE_MUST_USE struct midge_loop *midge_loop_new(const struct midge_loop_config *config);
+
+ /* The hooks as the broker sees them. They may be changed on the loop's thread, outside of a hook: one that is not
+ * needed is better NULL, so that nobody is asked for nothing. */
+struct midge_hooks *midge_loop_hooks(struct midge_loop *loop);
 
 /* The broker inside, for midge.h's calls on the loop's thread, and the time of this pass to hand them. */
 struct midge *midge_loop_broker(struct midge_loop *loop);

@@ -79,7 +79,8 @@ static void on_granted(struct midge_bridge *b, const struct midge_client_event *
 
 static uint16_t window_of(const struct midge_bridge *b, uint16_t far)
 {
-    uint16_t own = b->o->inflight ? b->o->inflight : 100;
+    uint16_t own = is_v5(b) ? 100 : 20; /* Mosquitto takes no more from a client of 3.x, and cannot say so */
+    own = b->o->inflight ? b->o->inflight : own;
     return far < own ? far : own;
 }
 
@@ -123,7 +124,8 @@ static void far_event(void *user, const struct midge_client_event *e)
     else if (e->kind == MIDGE_CLIENT_DROPPED)
         bridge_dropped(b, true, e);
     else if (e->kind == MIDGE_CLIENT_REFUSED && e->reason == MIDGE_RC_UNSUPPORTED_VERSION && !is_v5(b))
-        b->private_refused = true;
+        b->not_private = true;
+    b->answered |= e->kind == MIDGE_CLIENT_CONNECTED || e->kind == MIDGE_CLIENT_REFUSED;
     if (e->kind == MIDGE_CLIENT_REFUSED || e->kind == MIDGE_CLIENT_DISCONNECTED)
         b->reason = b->broken ? b->reason : e->reason;
 }
@@ -164,7 +166,7 @@ static const char *check(const struct midge_bridge_options *o)
 {
     const char *wrong = o->map_count ? NULL : "a bridge without a topic";
     for (size_t i = 0; i < o->map_count && !wrong; i++)
-        wrong = bridge_map_wrong(&o->maps[i]);
+        wrong = midge_bridge_map_wrong(&o->maps[i]);
     if (!wrong && (!o->name || !o->node || !o->address_count))
         wrong = "a bridge needs a name, a node and an address";
     if (!wrong && o->version && (o->version < 3 || o->version > 5))
@@ -379,7 +381,7 @@ void midge_bridge_connected(struct midge_bridge *b, midge_ms now)
                                             .retain = !o->outgoing_no_retain };
     const struct midge_client_options hello = {
         .version = (uint8_t)bridge_or(o->version, 5),
-        .bridge = !o->not_private && !b->private_refused,
+        .bridge = !o->not_private && !b->not_private,
         .clean_start = o->clean_session,
         .resume = true,
         .keepalive_s = o->keepalive_s ? o->keepalive_s : 60,
@@ -390,7 +392,7 @@ void midge_bridge_connected(struct midge_bridge *b, midge_ms now)
         .will = o->no_notifications || o->notify_local_only ? NULL : &will,
     };
     b->phase = PHASE_HELLO;
-    b->broken = b->leaving = false;
+    b->broken = b->leaving = b->answered = false;
     b->reason = 0;
     if (midge_client_connect(b->far, &hello, b->now) != MIDGE_OK)
         bridge_break(b, MIDGE_RC_QUOTA_EXCEEDED);
@@ -432,6 +434,8 @@ void midge_bridge_lost(struct midge_bridge *b, const char *why, midge_ms now)
     b->near_present = !b->o->local_clean_session;
     if (was_up)
         bridge_notify_local(b, false);
+    if (b->phase == PHASE_HELLO && !b->answered)
+        b->not_private = !b->not_private; /* some just hang up when they do not know that bit */
     bridge_tell(b, was_up ? MIDGE_BRIDGE_EV_DOWN : MIDGE_BRIDGE_EV_FAILED, b->reason, why);
     plan(b, was_up);
 }

@@ -31,7 +31,8 @@ struct midge_bridge {
     bool broken;     /* the transport is to be closed: packets could not be passed on */
     bool leaving;    /* DISCONNECT was asked for */
     bool stopped;
-    bool private_refused; /* the other broker does not know the bridge bit */
+    bool not_private;     /* the other broker does not know the bridge bit */
+    bool answered;        /* CONNACK came */
     bool draining;   /* what waited before the connection is not through yet */
     uint8_t reason;  /* of the end */
 
@@ -72,8 +73,6 @@ struct midge_bridge {
 
 /* ---- map.c: topics ------------------------------------------------------------------------------------- */
 
-/* NULL: the map is lawful. */
-const char *bridge_map_wrong(const struct midge_bridge_map *map);
 /* prefix + pattern, without a NUL behind it; false: longer than the room. */
 bool bridge_map_filter(const struct midge_bridge_map *map, bool local, struct midge_slice *out, uint8_t *room,
                        size_t size);
