@@ -401,7 +401,8 @@ struct midge_slice midge_inside_age(const struct midge_conn *c, uint8_t out[MIDG
 struct midge_will *midge_will_make(struct midge *m, const struct midge_connect *pk, enum midge_reason *rc);
 /* Its will, if it has one, is published when the present call is over: whoever ends a session may be deep inside. */
 void midge_will_due(struct midge *m, struct midge_session *s);
-void midge_will_orphan(struct midge *m, const struct midge_session *s); /* the session ends: its wills go out all the same */
+/* The session ends: what is due goes out all the same. */
+void midge_will_orphan(struct midge *m, const struct midge_session *s);
 void midge_wills_publish(struct midge *m);
 void midge_session_timer(struct midge *m, struct midge_timer *t);
 bool midge_session_expired(const struct midge *m, const struct midge_session *s);
