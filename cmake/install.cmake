@@ -12,8 +12,8 @@ install(DIRECTORY ports/compat/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(MIDGE_POSIX)
     install(TARGETS midge_program midge-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT daemon)
-    file(GLOB man1 packaging/man/*.1)
-    file(GLOB man5 packaging/man/*.5)
+    file(GLOB man1 docs/man/*.1)
+    file(GLOB man5 docs/man/*.5)
     install(FILES ${man1} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT daemon)
     install(FILES ${man5} DESTINATION ${CMAKE_INSTALL_MANDIR}/man5 COMPONENT daemon)
     # The service: a distribution's place for it is fixed, so only a prefix of /usr gets it.

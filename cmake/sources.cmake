@@ -98,6 +98,7 @@ set(MIDGE_POSIX_SOURCES
     ports/posix/log_event.c
     ports/posix/loop.c
     ports/posix/memory.c
+    ports/posix/pool.c
     ports/posix/postbox.c
     ports/posix/psk.c
     ports/posix/settings.c
@@ -123,6 +124,7 @@ set(MIDGE_COMPAT_SOURCES
 )
 
 set(MIDGE_APP_SOURCES
+    app/midge/bridges.c
     app/midge/conf.c
     app/midge/conf_bridge.c
     app/midge/conf_keys.c

@@ -40,12 +40,22 @@ void conf_free(struct conf *c)
 {
     if (!c)
         return;
+    if (c->holders) {
+        c->holders--;
+        return;
+    }
     while (c->blocks) {
         struct conf_block *b = c->blocks;
         c->blocks = b->next;
         free(b);
     }
     free(c);
+}
+
+struct conf *conf_hold(struct conf *c)
+{
+    c->holders++;
+    return c;
 }
 
 /* ---- saying what is wrong ------------------------------------------------------------------------------ */
@@ -65,7 +75,7 @@ bool conf_fail(struct conf_reader *r, const char *format, ...)
 }
 
 /* About a key that stood somewhere else. */
-static bool fail_at(struct conf_reader *r, const struct conf_text *t, const char *key, const char *what)
+bool conf_fail_at(struct conf_reader *r, const struct conf_text *t, const char *key, const char *what)
 {
     snprintf(r->why, r->why_size, "%s:%u: %s: %s", t->file, t->line, key, what);
     return false;
@@ -131,6 +141,8 @@ static bool read_line(struct conf_reader *r, char *line)
     value = skip_blanks(value);
     if (!*value)
         return conf_fail(r, "a value is missing: %s %s", r->key->name, r->key->words);
+    if (r->key->scope == CONF_BRIDGE && !conf_bridge_note(r, value))
+        return false;
     note_first(r);
     return conf_set(r, value);
 }
@@ -189,6 +201,7 @@ bool conf_read_file(struct conf_reader *r, const char *file)
     inner.file = conf_copy(r->conf, file);
     inner.line = 0;
     inner.listener = &r->conf->fallback;
+    inner.bridge = NULL;
     bool ok = inner.file ? read_lines(&inner, in) : conf_fail(r, "no memory");
     fclose(in);
     return ok;
@@ -197,14 +210,14 @@ bool conf_read_file(struct conf_reader *r, const char *file)
 /* ---- the whole ----------------------------------------------------------------------------------------- */
 
 /* Numbers that nobody gives are told from those that somebody does. */
-static void unset_numbers(struct conf *c, struct conf_listener *l, bool of_listener)
+void conf_unset_numbers(void *base, enum conf_scope scope)
 {
-    for (size_t i = 0; i < conf_key_count; i++) {
-        const struct conf_key *k = &conf_keys[i];
+    const struct conf_key *k;
+    for (size_t i = 0; (k = conf_key_at(i)); i++) {
         bool number =
             (k->type == CONF_NUMBER || k->type == CONF_SPAN) && k->standing != CONF_REFUSED && k->at;
-        if (number && (k->scope == CONF_LISTENER) == of_listener) {
-            int64_t *n = (void *)((of_listener ? (char *)l : (char *)c) + k->at);
+        if (number && k->scope == scope) {
+            int64_t *n = (void *)((char *)base + k->at);
             *n = CONF_UNSET;
         }
     }
@@ -215,9 +228,9 @@ static void init_auth(struct conf_auth *a)
     *a = (struct conf_auth){ .allow_anonymous = CONF_NOT_SAID, .allow_zero_length_clientid = true };
 }
 
-static void init_listener(struct conf *c, struct conf_listener *l)
+static void init_listener(struct conf_listener *l)
 {
-    unset_numbers(c, l, true);
+    conf_unset_numbers(l, CONF_LISTENER);
     init_auth(&l->auth);
 }
 
@@ -226,7 +239,7 @@ static struct conf_listener *new_listener(struct conf *c)
     struct conf_listener *l = conf_alloc(c, sizeof *l);
     if (!l)
         return NULL;
-    init_listener(c, l);
+    init_listener(l);
     struct conf_listener **at = &c->listeners;
     while (*at)
         at = &(*at)->next;
@@ -238,8 +251,8 @@ static struct conf *new_conf(void)
     struct conf *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
-    unset_numbers(c, &c->fallback, false);
-    init_listener(c, &c->fallback);
+    conf_unset_numbers(c, CONF_GLOBAL);
+    init_listener(&c->fallback);
     init_auth(&c->auth);
     c->memory_limit = CONF_UNSET;
     c->admin_port = CONF_UNSET;
@@ -256,7 +269,7 @@ static bool settle_fallback(struct conf_reader *r)
     struct conf *c = r->conf;
     bool wanted = c->port != CONF_UNSET || c->bind_address.text || !c->listeners;
     if (!wanted && c->fallback.touched)
-        return fail_at(
+        return conf_fail_at(
             r, &c->fallback.touched_by, c->fallback.touched_by.text,
             "stands before the first 'listener' line and so belongs to no listener; put it below one");
     c->loopback_only = !c->listeners && c->port == CONF_UNSET && !c->bind_address.text;
@@ -289,7 +302,7 @@ static bool check_places(struct conf_reader *r)
         for (const struct conf_listener *b = a->next; b; b = b->next)
             if ((a->port || a->unix_path) && conf_same_place(a, b)) {
                 const struct conf_text at = { NULL, b->file, b->line };
-                return fail_at(r, &at, "listener",
+                return conf_fail_at(r, &at, "listener",
                                "the same address has a listener already; leave one of them out");
             }
     return true;
@@ -299,24 +312,24 @@ static bool check_listener(struct conf_reader *r, const struct conf_listener *l)
 {
     const char *pair = "certfile and keyfile go together: give both, or neither";
     if (l->certfile.text && !l->keyfile.text)
-        return fail_at(r, &l->certfile, "certfile", pair);
+        return conf_fail_at(r, &l->certfile, "certfile", pair);
     if (l->keyfile.text && !l->certfile.text)
-        return fail_at(r, &l->keyfile, "keyfile", pair);
+        return conf_fail_at(r, &l->keyfile, "keyfile", pair);
     if (l->cafile.text && !l->certfile.text)
-        return fail_at(r, &l->cafile, "cafile", "needs certfile and keyfile for this listener");
+        return conf_fail_at(r, &l->cafile, "cafile", "needs certfile and keyfile for this listener");
     if (l->crlfile.text && !l->cafile.text && !l->capath.text)
-        return fail_at(r, &l->crlfile, "crlfile", "needs cafile or capath for this listener");
+        return conf_fail_at(r, &l->crlfile, "crlfile", "needs cafile or capath for this listener");
     const struct conf_text at = { NULL, l->file ? l->file : r->file, l->line };
     bool has_ca = l->cafile.text || l->capath.text;
     if (l->require_certificate && !has_ca)
-        return fail_at(r, &at, "require_certificate",
+        return conf_fail_at(r, &at, "require_certificate",
                        "needs cafile or capath, to know whose certificates are good");
     if ((l->use_identity_as_username || l->use_subject_as_username) && !has_ca && !l->psk_hint.text)
-        return fail_at(r, &at,
+        return conf_fail_at(r, &at,
                        l->use_identity_as_username ? "use_identity_as_username" : "use_subject_as_username",
                        "needs cafile or capath and the clients' certificates, or psk_hint");
     if (l->psk_hint.text && !conf_auth_of(r->conf, l)->psk_file.text)
-        return fail_at(r, &l->psk_hint, "psk_hint", "needs psk_file");
+        return conf_fail_at(r, &l->psk_hint, "psk_hint", "needs psk_file");
     return true;
 }
 
@@ -328,7 +341,7 @@ static bool check(struct conf_reader *r)
     for (const struct conf_listener *l = r->conf->listeners; l; l = l->next)
         if (!check_listener(r, l))
             return false;
-    return true;
+    return conf_bridges_check(r);
 }
 
 struct conf *conf_read(const char *file, char *why, size_t why_size)

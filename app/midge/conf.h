@@ -64,6 +64,31 @@ struct conf_listener {
     struct conf_list origins;
 };
 
+struct midge_bridge_map;
+
+/* A `connection` and the keys below it. */
+struct conf_bridge {
+    struct conf_bridge *next;
+    const char *file;
+    unsigned line;
+    const char *name;
+    const char *text; /* all its lines: two bridges with the same text are the same */
+    struct conf_list addresses;
+    struct midge_bridge_map *maps;
+    size_t map_count;
+    uint8_t version;      /* place in "mqttv31 mqttv311 mqttv50" */
+    uint8_t start, transport, tls_version;
+    uint8_t policy;       /* enum midge_queue_policy, of topics that follow */
+    bool topic_retain;    /* the same */
+    uint8_t local_clean;  /* enum conf_choice */
+    bool clean_session, try_private, round_robin, notifications, notify_local_only, unsubscribe, outgoing_retain;
+    bool split_horizon, insecure, unused_flag;
+    int64_t keepalive_s, idle_s, threshold, restart_s, restart_cap_s, packet_bytes, inflight, session_expiry_s;
+    int64_t queue_bytes, queue_msgs, replay_per_s, unused_number;
+    struct conf_text client_id, local_client_id, username, password, notify_topic, bind_address, ws_path;
+    struct conf_text cafile, capath, certfile, keyfile, alpn, psk, identity, ciphers, ciphers_13, unused_text;
+};
+
 /* Bits of log_type, and of what -v shows. */
 enum conf_log_type {
     CONF_LOG_ERROR = 1,
@@ -91,7 +116,9 @@ enum conf_queue_policy { CONF_DROP_NEW, CONF_DROP_OLD, CONF_END_SESSION, CONF_RE
 struct conf {
     struct conf_block *blocks; /* all memory below */
     const char *file;          /* NULL = there is none: only what the command line says */
+    unsigned holders;          /* besides the one who has read it */
     struct conf_listener *listeners;
+    struct conf_bridge *bridges;
     struct conf_listener
         fallback;          /* the default listener: used with port or bind_address, or without `listener` */
     struct conf_auth auth; /* without per_listener_settings */
@@ -125,7 +152,8 @@ struct conf {
 
 /* NULL: `why` is one line, "FILE:LINE: KEY: what is wrong; what would be right". `file` NULL: the defaults. */
 struct conf *conf_read(const char *file, char *why, size_t why_size);
-void conf_free(struct conf *c);
+void conf_free(struct conf *c); /* once for each conf_hold, and once more */
+struct conf *conf_hold(struct conf *c);
 
 /* The account settings that hold for a listener of `c`. */
 const struct conf_auth *conf_auth_of(const struct conf *c, const struct conf_listener *l);
@@ -204,6 +232,7 @@ void conf_keys_print(FILE *out);
 struct conf_reader {
     struct conf *conf;
     struct conf_listener *listener; /* whose block it is; the default listener before the first */
+    struct conf_bridge *bridge;     /* whose block it is; NULL before the first `connection` */
     const char *file;
     unsigned line;
     const struct conf_key *key; /* NULL = none yet */
@@ -229,5 +258,11 @@ bool conf_number(struct conf_reader *r, const char *word, int64_t min, int64_t m
 bool conf_text_set(struct conf_reader *r, struct conf_text *t, const char *value);
 bool conf_list_add(struct conf_reader *r, struct conf_list *list, const char *value);
 bool conf_read_file(struct conf_reader *r, const char *file);
+void conf_unset_numbers(void *base, enum conf_scope scope); /* those that nobody gives are told from those given */
+bool conf_fail_at(struct conf_reader *r, const struct conf_text *t, const char *key, const char *what);
+
+/* conf_bridge.c: there is a `connection` above this line, which is noted. */
+bool conf_bridge_note(struct conf_reader *r, const char *value);
+bool conf_bridges_check(struct conf_reader *r);
 
 #endif

@@ -57,7 +57,7 @@ static bool set_anonymous(struct conf_reader *r, char *value)
 {
     struct conf *c = r->conf;
     struct conf_auth *a = c->per_listener_settings ? &r->listener->auth : &c->auth;
-    bool yes;
+    bool yes = false;
     if (!set_flag_of(r, value, &yes))
         return false;
     a->allow_anonymous = yes ? CONF_YES : CONF_NO;
@@ -71,7 +71,7 @@ static bool own_listener(struct conf_reader *r)
 
 static bool set_own_anonymous(struct conf_reader *r, char *value)
 {
-    bool yes;
+    bool yes = false;
     if (!own_listener(r) || !set_flag_of(r, value, &yes))
         return false;
     r->listener->auth.allow_anonymous = yes ? CONF_YES : CONF_NO;

@@ -211,6 +211,7 @@ static void *place(struct conf_reader *r)
     struct conf_auth *auth = r->conf->per_listener_settings ? &r->listener->auth : &r->conf->auth;
     char *base = k->scope == CONF_LISTENER ? (char *)r->listener
                  : k->scope == CONF_AUTH   ? (char *)auth
+                 : k->scope == CONF_BRIDGE ? (char *)r->bridge
                                            : (char *)r->conf;
     return base + k->at;
 }

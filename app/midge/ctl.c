@@ -8,6 +8,7 @@
 #include "words.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,11 +122,12 @@ static bool is_order(int count, char *words[])
 
 int ctl(int argc, char *argv[])
 {
+    static const struct option long_options[] = { { "help", no_argument, NULL, 'h' }, { 0 } };
     const char *path = CONTROL_SOCKET;
     struct talk t = { .line = NULL };
     int letter;
     opterr = 0;
-    while ((letter = getopt(argc, argv, "s:h")) != -1) {
+    while ((letter = getopt_long(argc, argv, "s:h", long_options, NULL)) != -1) {
         if (letter == 'h')
             return fputs(usage, stdout) < 0 ? EXIT_CANNOT : 0;
         if (letter != 's')

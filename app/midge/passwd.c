@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +99,7 @@ static int take_option(struct job *j, int letter)
                    : fail(EXIT_BAD_USE, "-H", optarg, "is none of: argon2id sha512-pbkdf2 sha512");
     case 'I':
         return set_rounds(j, optarg) ? 0
-                                     : fail(EXIT_BAD_USE, "-I", optarg, "is no number from 1 to 10000000");
+                                     : fail(EXIT_BAD_USE, "-I", optarg, "is no number from 1 to 2000000");
     case 'h':
         return fputs(usage, stdout) < 0 ? EXIT_CANNOT : -1;
     default:
@@ -126,9 +127,10 @@ static int take_words(struct job *j, int argc, char *argv[])
 
 static int take_options(struct job *j, int argc, char *argv[])
 {
+    static const struct option long_options[] = { { "help", no_argument, NULL, 'h' }, { 0 } };
     int letter, status = 0;
     opterr = 0;
-    while (status == 0 && (letter = getopt(argc, argv, "cbDUH:I:h")) != -1)
+    while (status == 0 && (letter = getopt_long(argc, argv, "cbDUH:I:h", long_options, NULL)) != -1)
         status = take_option(j, letter);
     return status ? status : take_words(j, argc, argv);
 }

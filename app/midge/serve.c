@@ -5,6 +5,7 @@
 
 #include "serve.h"
 
+#include "bridges.h"
 #include "conf.h"
 #include "doors.h"
 #include "inside.h"
@@ -37,6 +38,7 @@ struct app {
     struct midge_sqlite *store;
     struct midge_loop *loop;
     struct doors doors;
+    struct bridges bridges;
     struct inside inside;
     char why[WHY_SIZE];
 };
@@ -203,6 +205,8 @@ static bool change(struct app *app, struct conf *c)
     use_limits(app, &limits);
     if (!logs_set(&app->logs, c, app->options->verbose, app->why, WHY_SIZE))
         logs_say(&app->logs, MIDGE_LOG_ERROR, "SIGHUP: %s; the log stays as it is", app->why);
+    if (!bridges_set(&app->bridges, c, app->why, WHY_SIZE))
+        logs_say(&app->logs, MIDGE_LOG_ERROR, "SIGHUP: %s; this bridge is not there", app->why);
     conf_say_unchanged(app->conf, c, say_waits, app);
     conf_free(app->conf);
     app->conf = c;
@@ -351,7 +355,7 @@ static bool make_loop(struct app *app)
     };
     app->inside.doors = &app->doors;
     app->inside.limits = &app->limits[0];
-    app->inside.loop = app->doors.loop = app->loop = midge_loop_new(&config);
+    app->inside.loop = app->doors.loop = app->bridges.loop = app->loop = midge_loop_new(&config);
     app->doors.socket_count = (int)notify_sockets(&app->doors.sockets);
     snprintf(app->why, WHY_SIZE, "no memory or descriptors for a broker");
     return app->loop != NULL;
@@ -389,11 +393,13 @@ static bool go_on(struct app *app)
 
 static bool begin(struct app *app)
 {
+    process_keep_memory();
     app->descriptors = process_descriptors();
     doors_limits(app->conf, app->descriptors, &app->limits[0]);
     if (!process_find_user(app->conf, &app->user, app->why, WHY_SIZE) || !open_files(app) ||
         !make_loop(app) || !restore(app) ||
-        !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE))
+        !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE) ||
+        !bridges_set(&app->bridges, app->conf, app->why, WHY_SIZE))
         return false;
     if (!leave_root(app) ||
         !inside_open(&app->inside, app->conf, sys_interval_s(app->conf), app->why, WHY_SIZE))
@@ -411,6 +417,7 @@ static void end(struct app *app)
     doors_end(&app->doors);
     inside_close(&app->inside);
     midge_loop_free(app->loop);
+    bridges_end(&app->bridges);
     if (app->store)
         midge_sqlite_close(app->store);
     doors_free(&app->doors);

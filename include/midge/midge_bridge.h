@@ -45,6 +45,9 @@ struct midge_bridge_map {
     bool no_retain;            /* messages lose their RETAIN */
 };
 
+/* NULL: the map is lawful; else what is wrong with it, static text. */
+const char *midge_bridge_map_wrong(const struct midge_bridge_map *map);
+
 /* ---- one bridge ---------------------------------------------------------------------------------------- */
 
 enum midge_bridge_start {
@@ -88,7 +91,7 @@ struct midge_bridge_options {
     const char *username;         /* NULL = none */
     struct midge_slice password;  /* data NULL = none; a token is one too */
     uint32_t packet_bytes;        /* largest packet sent; 0 = any */
-    uint16_t inflight;            /* QoS 1 and 2 under way at once; 0 = 100 */
+    uint16_t inflight;            /* QoS 1 and 2 under way at once; 0 = 100, before 5.0 20 */
     bool outgoing_no_retain;
     bool no_unsubscribe;          /* outgoing maps are not unsubscribed at the other broker */
     bool split_horizon;           /* what came through a bridge does not go out: for rings of 3.x */

@@ -37,7 +37,7 @@ enum midge_log_level {
 /* Zero-initialise, set what is wanted. All is borrowed until midge_loop_free, except `hooks`, which is
  * copied. */
 struct midge_loop_config {
-    const struct midge_memory *memory; /* NULL = midge_memory_libc */
+    const struct midge_memory *memory; /* NULL = a pool of the loop's own over malloc */
     const struct midge_limits *limits; /* NULL = midge_limits_gateway */
     const struct midge_hooks *hooks;   /* NULL = none; without `random`, `wall_ms` the kernel is asked */
     const char *auto_id_prefix;        /* NULL = "auto-" */

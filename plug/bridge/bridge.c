@@ -79,7 +79,8 @@ static void on_granted(struct midge_bridge *b, const struct midge_client_event *
 
 static uint16_t window_of(const struct midge_bridge *b, uint16_t far)
 {
-    uint16_t own = b->o->inflight ? b->o->inflight : 100;
+    uint16_t own = is_v5(b) ? 100 : 20; /* Mosquitto takes no more from a client of 3.x, and cannot say so */
+    own = b->o->inflight ? b->o->inflight : own;
     return far < own ? far : own;
 }
 
@@ -164,7 +165,7 @@ static const char *check(const struct midge_bridge_options *o)
 {
     const char *wrong = o->map_count ? NULL : "a bridge without a topic";
     for (size_t i = 0; i < o->map_count && !wrong; i++)
-        wrong = bridge_map_wrong(&o->maps[i]);
+        wrong = midge_bridge_map_wrong(&o->maps[i]);
     if (!wrong && (!o->name || !o->node || !o->address_count))
         wrong = "a bridge needs a name, a node and an address";
     if (!wrong && o->version && (o->version < 3 || o->version > 5))

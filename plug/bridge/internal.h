@@ -72,8 +72,6 @@ struct midge_bridge {
 
 /* ---- map.c: topics ------------------------------------------------------------------------------------- */
 
-/* NULL: the map is lawful. */
-const char *bridge_map_wrong(const struct midge_bridge_map *map);
 /* prefix + pattern, without a NUL behind it; false: longer than the room. */
 bool bridge_map_filter(const struct midge_bridge_map *map, bool local, struct midge_slice *out, uint8_t *room,
                        size_t size);

@@ -35,7 +35,7 @@ static bool prefix_ok(const char *prefix, const char *pattern)
     return !strpbrk(prefix, "+#") && !(wild && len && prefix[len - 1] != '/');
 }
 
-const char *bridge_map_wrong(const struct midge_bridge_map *map)
+const char *midge_bridge_map_wrong(const struct midge_bridge_map *map)
 {
     const char *pattern = text_or_none(map->pattern);
     const char *local = prefix_of(map, true), *remote = prefix_of(map, false);

@@ -152,8 +152,6 @@ static void bury_watches(struct midge_loop *loop)
 
 static void fill_in(struct midge_loop_config *c)
 {
-    if (!c->memory)
-        c->memory = &midge_memory_libc;
     if (!c->limits)
         c->limits = &midge_limits_gateway;
     if (!c->stop_ms)
@@ -199,6 +197,9 @@ struct midge_loop *midge_loop_new(const struct midge_loop_config *config)
     if (config)
         loop->config = *config;
     fill_in(&loop->config);
+    midge_pool_init(&loop->pool);
+    if (!loop->config.memory)
+        loop->config.memory = &loop->pool.memory;
     if (loop->config.hooks)
         loop->hooks = *loop->config.hooks;
     if (!loop->hooks.random)
@@ -233,6 +234,7 @@ void midge_loop_free(struct midge_loop *loop)
     midge_listeners_bury(loop);
     if (loop->broker)
         midge_free(loop->broker);
+    midge_pool_free(&loop->pool);
     while (loop->watches) {
         struct midge_watch *w = loop->watches;
         loop->watches = w->next;

@@ -14,8 +14,9 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-/* One buffer of each for all connections: an idle one owns none. */
-#define MIDGE_LOOP_BUFFER 65536u
+/* One buffer of each for all connections: an idle one owns none. A quarter of a megabyte, because what the kernel does
+ * a call costs as much as copying that; only as much of it as was ever used is resident. */
+#define MIDGE_LOOP_BUFFER (256u * 1024)
 
 /* What epoll gives back: the first member of whatever it watches. */
 enum midge_source { SOURCE_SOCK, SOURCE_DOOR, SOURCE_WATCH, SOURCE_UPLINK };
@@ -98,6 +99,29 @@ struct midge_sock_queue {
     struct midge_sock **tail;
 };
 
+/* ---- the broker's memory (pool.c) ---------------------------------------------------------------------- */
+
+#define MIDGE_POOL_GRAIN ((size_t)8) /* no type of the core's has a greater alignment */
+#define MIDGE_POOL_CLASSES 128
+#define MIDGE_POOL_FIRST_SLAB ((size_t)8 * 1024)
+#define MIDGE_POOL_SLAB ((size_t)64 * 1024 - 32) /* with its header and malloc's */
+
+struct midge_pool_block;
+struct midge_pool_slab;
+
+/* Not to be moved: `memory` points to it. */
+struct midge_pool {
+    struct midge_memory memory;
+    struct midge_pool_slab *slabs;
+    uint8_t *at; /* the last slab's bytes that have not been handed out */
+    size_t left;
+    struct midge_pool_block *classes[MIDGE_POOL_CLASSES];
+};
+
+void midge_pool_init(struct midge_pool *p);
+/* Everything drawn from it is gone, but for blocks of more than MIDGE_POOL_CLASSES grains. */
+void midge_pool_free(struct midge_pool *p);
+
 /* ---- the postbox (postbox.c) --------------------------------------------------------------------------- */
 
 struct midge_post;
@@ -150,6 +174,7 @@ struct midge_loop {
     struct midge_loop_config config;
     struct midge_loop_stats stats;
     struct midge_postbox postbox;
+    struct midge_pool pool;          /* what config.memory is, unless the host has its own */
     uint8_t in[MIDGE_LOOP_BUFFER];
     uint8_t out[MIDGE_LOOP_BUFFER];
 };

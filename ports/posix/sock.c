@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define BUFFERS_A_TURN 4 /* sent to one connection before the others get their turn */
+#define BUFFERS_A_TURN 2 /* sent to one connection before the others get their turn */
 #define DISCARDS_A_TURN 16
 
 /* A full socket costs what was pulled for it. While much waits in all, little is pulled at a time. */

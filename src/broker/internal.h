@@ -69,6 +69,7 @@ struct midge_conn {
     uint16_t frozen_alias;              /* fields that must not change between two encodings of one packet */
     uint32_t frozen_expiry_s;
     struct midge_head head;             /* in: of the packet that is arriving */
+    uint32_t address_key;
     struct midge_frame *frame;          /* owns; NULL unless a packet is incomplete */
     struct midge_control_bytes *control; /* out: answers */
     struct midge_entry *sending;        /* its PUBLISH is partly out; owned when own_sending, else in `unacked` */
@@ -83,7 +84,6 @@ struct midge_conn {
     struct midge_timer timer;           /* hello, then keep alive, then linger */
     struct midge_link ready;            /* in midge.ready */
     struct midge_link all;              /* in midge.conns */
-    uint32_t address_key;
 };
 
 /* ---- the broker --------------------------------------------------------------------------------------- */
@@ -327,6 +327,9 @@ void midge_quota_frame_grown(struct midge_conn *c, uint32_t cap);         /* it 
 bool midge_quota_client(const struct midge *m);                           /* one more that is up? */
 bool midge_quota_session(struct midge *m);                                /* one more; puts an old one out if need be */
 enum midge_reason midge_quota_retain(struct midge *m, const struct midge_msg *msg);
+bool midge_quota_subscribe(const struct midge *m, const struct midge_session *s); /* one more subscription? */
+/* Does a message for `s` pass through, or is there memory for it to stay? */
+bool midge_quota_room(const struct midge *m, const struct midge_session *s);
 /* Is there room in the session's own queue? MIDGE_DROP_REASONS = yes. */
 enum midge_drop midge_quota_queue(const struct midge *m, const struct midge_session *s, uint32_t bytes);
 void midge_quota_pressure(struct midge_conn *c);                          /* after a read: pause? */

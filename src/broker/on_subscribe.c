@@ -43,7 +43,7 @@ enum midge_reason midge_subscribe(struct midge *m, struct midge_session *s, cons
 
     struct midge_sub *sub = midge_subtree_find(&m->subs, s, &f);
     bool is_new = !sub;
-    if (is_new && s->sub_count >= m->limits->subscriptions)
+    if (is_new && !midge_quota_subscribe(m, s))
         return MIDGE_RC_QUOTA_EXCEEDED;
     if (is_new)
         sub = midge_subtree_add(&m->subs, s, &f);

@@ -162,11 +162,46 @@ bool midge_quota_session(struct midge *m)
     return true;
 }
 
+/* ---- messages ----------------------------------------------------------------------------------------- */
+
+static size_t usable(const struct midge *m)
+{
+    return m->mem.limit - m->mem.reserve;
+}
+
+static bool above_high_water(const struct midge *m)
+{
+    return m->mem.used > usable(m) - usable(m) / 8;
+}
+
+/* The last sixteenth is for what passes through: were it given to what stays, one client that retains, or that does not
+ * read, would silence all others. Publishers are paused before that. */
+static bool is_full(const struct midge *m)
+{
+    return m->mem.used > usable(m) - usable(m) / 16;
+}
+
+bool midge_quota_room(const struct midge *m, const struct midge_session *s)
+{
+    const struct midge_outbox *ob = s->outbox;
+    bool takes = s->conn || (MIDGE_LOCAL && s->local);
+    bool behind = ob && ob->bytes > usable(m) / 128;
+    return !is_full(m) || (takes && !behind);
+}
+
+#define FEW_SUBSCRIPTIONS 16u
+
+bool midge_quota_subscribe(const struct midge *m, const struct midge_session *s)
+{
+    return s->sub_count < m->limits->subscriptions && (s->sub_count < FEW_SUBSCRIPTIONS || !is_full(m));
+}
+
 enum midge_reason midge_quota_retain(struct midge *m, const struct midge_msg *msg)
 {
     const struct midge_msg *old = midge_retain_get(&m->retain, midge_msg_topic(msg));
     size_t bytes = m->retain.bytes - (old ? midge_msg_bytes(old) : 0) + midge_msg_bytes(msg);
     bool full = (!old && m->retain.count >= m->limits->retained_msgs) || bytes > m->limits->retained_bytes;
+    full |= bytes > m->retain.bytes && is_full(m) && !midge_topic_reserved(midge_msg_topic(msg));
     return full ? MIDGE_RC_QUOTA_EXCEEDED : MIDGE_RC_SUCCESS;
 }
 
@@ -187,16 +222,6 @@ enum midge_drop midge_quota_queue(const struct midge *m, const struct midge_sess
 }
 
 /* ---- memory: pause, relief, refusal ------------------------------------------------------------------- */
-
-static size_t usable(const struct midge *m)
-{
-    return m->mem.limit - m->mem.reserve;
-}
-
-static bool above_high_water(const struct midge *m)
-{
-    return m->mem.used > usable(m) - usable(m) / 8;
-}
 
 static bool below_low_water(const struct midge *m)
 {

@@ -86,6 +86,8 @@ static bool for_sub(void *arg, struct midge_sub *sub)
     if (MIDGE_PERSIST && qos == 0 && !is_here(s) && !r->m->limits->queue_qos0)
         return true; /* QoS 0 does not wait for who is away */
 
+    if (qos && !midge_quota_room(r->m, s))
+        return false;
     struct midge_entry *e = pending(r, s, sub->id);
     if (!e || (MIDGE_RETAIN && r->msg->retain && !midge_replay_seen(r->m, s, r->msg)))
         return false;
@@ -139,12 +141,14 @@ static bool for_group(void *arg, struct midge_group *g)
     if (!sub)
         return true;
     uint32_t ids[2] = { g->serial, sub->id };
-    struct midge_entry *e = new_entry(r, sub->session, ids, sub->id ? 2 : 1);
+    uint8_t granted = lower(sub->qos, r->msg->qos & 3); /* [MQTT-4.8.2-3] */
+    bool may = !granted || midge_quota_room(r->m, sub->session);
+    struct midge_entry *e = may ? new_entry(r, sub->session, ids, sub->id ? 2 : 1) : NULL;
     if (!e)
         return false;
     set_aside(r, e);
     e->shared = true;
-    e->qos = lower(sub->qos, r->msg->qos & 3) & 3u; /* [MQTT-4.8.2-3] */
+    e->qos = granted & 3u;
     e->retain = sub->retain_as_published && r->msg->retain;
     return true;
 }
@@ -327,6 +331,8 @@ void midge_enqueue(struct midge *m, struct midge_entry *e)
     enum midge_drop why = midge_quota_queue(m, s, bytes);
     while (why != MIDGE_DROP_REASONS && (policy == MIDGE_QUEUE_DROP_OLD || replaces) && drop_oldest(m, s, policy, why))
         why = midge_quota_queue(m, s, bytes);
+    if (why == MIDGE_DROP_REASONS && !e->qos && !midge_quota_room(m, s))
+        why = MIDGE_DROP_QUEUE_BYTES;
     if (why != MIDGE_DROP_REASONS)
         overflow(m, e, why);
     else

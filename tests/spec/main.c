@@ -1,7 +1,9 @@
 /* main.c - runs the specification tests.
  *
- *     spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--refuse] [--durable] [--trace]
+ *     spec [--list] [--filter TEXT] [--but TEXT]... [--feed N] [--pull N] [--cut] [--refuse] [--durable] [--trace]
  *
+ * --filter   only tests with this in their name or file
+ * --but      without tests with this in their name
  * --feed N   midge_recv gets at most N bytes at once
  * --pull N   midge_pull gets room for N bytes
  * --cut      each test that sends fewer than 300 bytes is run again for each place where they can be cut
@@ -18,6 +20,8 @@
 
 static struct {
     const char *filter;
+    const char *but[32];
+    size_t buts;
     bool list, cut, refuse;
 } options;
 
@@ -25,7 +29,7 @@ static int usage(const char *wrong)
 {
     fprintf(
         stderr,
-        "spec: %s\nusage: spec [--list] [--filter TEXT] [--feed N] [--pull N] [--cut] [--refuse] [--durable] [--trace]\n",
+        "spec: %s\nusage: spec [--list] [--filter TEXT] [--but TEXT]... [--feed N] [--pull N] [--cut] [--refuse] [--durable] [--trace]\n",
         wrong);
     return 2;
 }
@@ -34,7 +38,7 @@ static int read_options(char **arg)
 {
     for (; *arg; arg++) {
         const bool takes =
-            strcmp(*arg, "--filter") == 0 || strcmp(*arg, "--feed") == 0 || strcmp(*arg, "--pull") == 0;
+            strcmp(*arg, "--filter") == 0 || strcmp(*arg, "--but") == 0 || strcmp(*arg, "--feed") == 0 || strcmp(*arg, "--pull") == 0;
         if (takes && !arg[1])
             return usage(*arg);
         if (strcmp(*arg, "--list") == 0)
@@ -49,6 +53,8 @@ static int read_options(char **arg)
             run_mode.trace = true;
         else if (strcmp(*arg, "--filter") == 0)
             options.filter = *++arg;
+        else if (strcmp(*arg, "--but") == 0 && options.buts < sizeof options.but / sizeof options.but[0])
+            options.but[options.buts++] = *++arg;
         else if (strcmp(*arg, "--feed") == 0)
             run_mode.feed = (size_t)atol(*++arg);
         else if (strcmp(*arg, "--pull") == 0)
@@ -57,6 +63,17 @@ static int read_options(char **arg)
             return usage(*arg);
     }
     return 0;
+}
+
+static bool is_chosen(const struct test *t)
+{
+    if (options.filter && !strstr(t->name, options.filter) && !strstr(t->file, options.filter))
+        return false;
+    for (size_t i = 0; i < options.buts; i++) {
+        if (strstr(t->name, options.but[i]))
+            return false;
+    }
+    return true;
 }
 
 static bool run_cut(const struct test *t)
@@ -80,7 +97,7 @@ int main(int argc, char **argv)
     if (read_options(argv + 1) != 0)
         return 2;
     for (const struct test *t = tests; t; t = t->next) {
-        if (options.filter && !strstr(t->name, options.filter) && !strstr(t->file, options.filter))
+        if (!is_chosen(t))
             continue;
         if (options.list) {
             printf("%s\n", t->name);
