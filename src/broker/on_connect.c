@@ -19,10 +19,8 @@ static enum midge_reason check_client_id(const struct midge_conn *c, const struc
 static enum midge_reason check_will(const struct midge_conn *c, const struct midge_connect *pk)
 {
     const struct midge *m = c->m;
-    if (!pk->has_will)
-        return MIDGE_RC_SUCCESS;
-    if (!MIDGE_WILL)
-        return MIDGE_RC_IMPLEMENTATION_SPECIFIC;
+    if (!MIDGE_WILL || !pk->has_will)
+        return MIDGE_RC_SUCCESS; /* without MIDGE_WILL it was not even read */
     if (pk->will_qos > midge_max_qos(midge_conn_limits(m, c)))
         return MIDGE_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
     if (pk->will_retain && !(MIDGE_RETAIN && m->limits->retain))
