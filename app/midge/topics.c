@@ -77,7 +77,8 @@ static const char *name_of(const struct number *n)
     static const struct {
         const char *ours, *theirs;
     } rows[] = {
-        { "clients_maximum", "clients/maximum" },
+        { "clients", "clients/active" },           { "clients_maximum", "clients/maximum" },
+        { "memory_bytes", "heap/current size" },   { "memory_peak_bytes", "heap/maximum size" },
         { "sockets", "connections/socket/count" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
