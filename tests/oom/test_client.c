@@ -113,10 +113,10 @@ static const struct midge_client_config client_config = {
     .alias_out = 4,
 };
 
-static void make(struct rig *r, const struct midge_client_config *config)
+static void make(struct rig *r, const struct midge_client_config *of)
 {
     *r = (struct rig){ 0 };
-    r->c = midge_client_new(config, now);
+    r->c = midge_client_new(of, now);
 }
 
 /* Nothing may be left, however the scenario went; nothing but broken() may end a test before this. */
