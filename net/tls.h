@@ -15,6 +15,8 @@ struct midge_tls_provider {
     void (*close)(struct midge_tls *t);
     /* The server's side of a connection; NULL: no memory. */
     struct midge_layer *(*layer)(struct midge_tls *t);
+    /* The client's side of a connection to `host`, a name or an address. NULL for a library that is no client. */
+    struct midge_layer *(*client)(struct midge_tls *t, const char *host);
     /* Common name or whole subject of the certificate that the peer proved to have, or its PSK identity; valid for
      * the layer's life. data NULL: it has none. */
     struct midge_slice (*identity)(struct midge_layer *l, bool whole_subject);

@@ -208,9 +208,22 @@ unsigned midge_openssl_ask_psk(SSL *ssl, const char *name, unsigned char *key, u
     return t->asked ? n : 0;
 }
 
+unsigned midge_openssl_tell_psk(SSL *ssl, const char *hint, char *name, unsigned name_size, unsigned char *key,
+                                unsigned size)
+{
+    const struct tls *t = SSL_get_app_data(ssl);
+    const struct midge_tls *shared = t->shared;
+    (void)hint;
+    if (strlen(shared->psk_identity) >= name_size || shared->psk_len > size)
+        return 0;
+    memcpy(name, shared->psk_identity, strlen(shared->psk_identity) + 1);
+    memcpy(key, shared->psk_key, shared->psk_len);
+    return shared->psk_len;
+}
+
 /* ---- a connection -------------------------------------------------------------------------------------- */
 
-static struct midge_layer *layer(struct midge_tls *shared)
+static struct tls *new_tls(struct midge_tls *shared)
 {
     static const struct midge_tls_library library = {
         .shake = shake, .read = read_plain, .write = write_plain, .shut = shut, .why = why, .free = tls_free
@@ -232,10 +245,47 @@ static struct midge_layer *layer(struct midge_tls *shared)
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl, bio, bio);
     SSL_set_app_data(ssl, t);
-    SSL_set_accept_state(ssl);
+    return t;
+}
+
+static struct midge_layer *layer(struct midge_tls *shared)
+{
+    struct tls *t = new_tls(shared);
+    if (!t)
+        return NULL;
+    SSL_set_accept_state(t->ssl);
     return &t->base.layer;
 }
 
+/* Whose certificate it has to be. */
+static bool expect_host(const struct tls *t, const char *host)
+{
+    bool is_address = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), host) == 1;
+    if (!is_address && SSL_set_tlsext_host_name(t->ssl, host) != 1)
+        return false;
+    if (t->shared->insecure && is_address)
+        return X509_VERIFY_PARAM_set1_ip(SSL_get0_param(t->ssl), NULL, 0) == 1;
+    return is_address || t->shared->insecure || SSL_set1_host(t->ssl, host) == 1;
+}
+
+/* Its first word waits to be pulled. */
+static struct midge_layer *client(struct midge_tls *shared, const char *host)
+{
+    struct tls *t = new_tls(shared);
+    if (!t)
+        return NULL;
+    SSL_set_connect_state(t->ssl);
+    ERR_clear_error();
+    if (expect_host(t, host) && result_of(t, SSL_do_handshake(t->ssl)) == MIDGE_TLS_NEEDS_MORE)
+        return &t->base.layer;
+    tls_free(&t->base);
+    return NULL;
+}
+
 const struct midge_tls_provider midge_tls_openssl = {
-    .open = midge_openssl_open, .close = midge_openssl_drop, .layer = layer, .identity = identity
+    .open = midge_openssl_open,
+    .close = midge_openssl_drop,
+    .layer = layer,
+    .client = client,
+    .identity = identity
 };

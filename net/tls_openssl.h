@@ -13,6 +13,10 @@ struct midge_tls {
     unsigned alpn_len;
     midge_psk psk;
     void *psk_user;
+    bool insecure;          /* these three: of the client's side */
+    char *psk_identity;
+    unsigned char psk_key[64];
+    unsigned psk_len;
     unsigned refs; /* its owner and its layers */
 };
 
@@ -23,5 +27,8 @@ void midge_openssl_drop(struct midge_tls *shared);
 /* How a layer's BIO reads and writes; NULL: no memory. And an SSL_psk_server_cb_func. (tls_openssl.c) */
 BIO_METHOD *midge_openssl_wire(void);
 unsigned midge_openssl_ask_psk(SSL *ssl, const char *name, unsigned char *key, unsigned size);
+/* An SSL_psk_client_cb_func. */
+unsigned midge_openssl_tell_psk(SSL *ssl, const char *hint, char *name, unsigned name_size, unsigned char *key,
+                                unsigned size);
 
 #endif

@@ -1,4 +1,8 @@
 /* tls_openssl_setup.c - what a TLS listener was told, made into an OpenSSL context or a line that says why not. */
+#ifndef _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L /* strdup */
+#endif
+
 #include "net/tls_openssl.h"
 
 #include <openssl/err.h>
@@ -101,7 +105,7 @@ static bool set_certificate(const struct making *m)
     if (!is_given(o->certificate_file, o->certificate)) {
         if (is_given(o->key_file, o->key))
             return fail(m, "a key without its certificate", NULL);
-        return o->psk || fail(m, "TLS needs a certificate and its key, or pre-shared keys", NULL);
+        return o->psk || o->client || fail(m, "TLS needs a certificate and its key, or pre-shared keys", NULL);
     }
     if (!is_given(o->key_file, o->key))
         return fail(m, "a certificate without its key", NULL);
@@ -176,6 +180,10 @@ static bool set_clients(const struct making *m)
         return false;
     if (o->ca_path && SSL_CTX_load_verify_dir(m->ctx, o->ca_path) != 1)
         return fail(m, "cannot use CA folder", o->ca_path);
+    if (o->client && !has_ca && !o->psk_identity)
+        return fail(m, "a server cannot be checked without a CA", NULL);
+    if (o->client)
+        SSL_CTX_set_verify(m->ctx, SSL_VERIFY_PEER, NULL);
     if (o->require_certificate)
         SSL_CTX_set_verify(m->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     return true;
@@ -184,7 +192,7 @@ static bool set_clients(const struct making *m)
 static bool set_ciphers(const struct making *m)
 {
     const struct midge_tls_options *o = m->o;
-    const char *standard = o->psk ? PSK_CIPHERS ":" CIPHERS : CIPHERS;
+    const char *standard = o->psk || o->psk_identity ? PSK_CIPHERS ":" CIPHERS : CIPHERS;
     if (SSL_CTX_set_cipher_list(m->ctx, o->ciphers ? o->ciphers : standard) != 1)
         return fail(m, "no such ciphers", o->ciphers);
     if (o->ciphers_1_3 && SSL_CTX_set_ciphersuites(m->ctx, o->ciphers_1_3) != 1)
@@ -212,7 +220,8 @@ static void set_manners(SSL_CTX *ctx, const struct midge_tls_options *o)
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_session_id_context(ctx, here, sizeof here - 1);
+    if (!o->client)
+        SSL_CTX_set_session_id_context(ctx, here, sizeof here - 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets cost the server nothing */
     SSL_CTX_set_num_tickets(ctx, 1);
     if (o->no_tickets || o->psk) { /* a resumed session does not tell which PSK it began with */
@@ -235,10 +244,45 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_OK;
 }
 
+static int digit(char c)
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+    const char *at = c ? strchr(digits, c) : NULL;
+    int place = at ? (int)(at - digits) : -1;
+    return place < 16 ? place : place - 6;
+}
+
+/* False: not hexadecimal, or too long. */
+static bool read_key(const char *hex, struct midge_tls *t)
+{
+    size_t n = strlen(hex);
+    if (n == 0 || n % 2 || n / 2 > sizeof t->psk_key)
+        return false;
+    for (size_t i = 0; i < n; i += 2) {
+        int high = digit(hex[i]), low = digit(hex[i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        t->psk_key[i / 2] = (unsigned char)(high * 16 + low);
+    }
+    t->psk_len = (unsigned)(n / 2);
+    return true;
+}
+
+static bool set_client_psk(const struct making *m, struct midge_tls *t)
+{
+    if (!m->o->psk_identity)
+        return true;
+    if (!m->o->psk_key || !read_key(m->o->psk_key, t))
+        return fail(m, "a pre-shared key is given in hexadecimal, at most 64 bytes", NULL);
+    t->psk_identity = strdup(m->o->psk_identity);
+    SSL_CTX_set_psk_client_callback(m->ctx, midge_openssl_tell_psk);
+    return t->psk_identity || fail(m, "no memory for TLS", NULL);
+}
+
 /* "mqtt,http/1.1" */
 static bool set_alpn(const struct making *m, struct midge_tls *t)
 {
-    const char *names = m->o->alpn ? m->o->alpn : "mqtt";
+    const char *names = m->o->alpn ? m->o->alpn : m->o->client ? "" : "mqtt";
     while (*names) {
         size_t n = strcspn(names, ",");
         if (n == 0 || n > 255 || t->alpn_len + 1 + n > sizeof t->alpn)
@@ -248,7 +292,10 @@ static bool set_alpn(const struct making *m, struct midge_tls *t)
         t->alpn_len += (unsigned)n + 1;
         names += n + (names[n] == ',');
     }
-    SSL_CTX_set_alpn_select_cb(m->ctx, choose_alpn, t);
+    if (!m->o->client)
+        SSL_CTX_set_alpn_select_cb(m->ctx, choose_alpn, t);
+    else if (t->alpn_len)
+        SSL_CTX_set_alpn_protos(m->ctx, t->alpn, t->alpn_len);
     return true;
 }
 
@@ -266,20 +313,26 @@ static bool set_psk(const struct making *m, struct midge_tls *t)
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
-void midge_openssl_drop(struct midge_tls *shared)
+static void free_shared(struct midge_tls *shared)
 {
-    if (--shared->refs)
-        return;
     SSL_CTX_free(shared->ctx);
     BIO_meth_free(shared->wire);
+    free(shared->psk_identity);
+    OPENSSL_cleanse(shared->psk_key, sizeof shared->psk_key);
     free(shared);
+}
+
+void midge_openssl_drop(struct midge_tls *shared)
+{
+    if (--shared->refs == 0)
+        free_shared(shared);
 }
 
 static bool set_up(const struct making *m, struct midge_tls *t)
 {
     set_manners(m->ctx, m->o);
     return set_versions(m) && set_ciphers(m) && set_alpn(m, t) && set_certificate(m) && set_clients(m) &&
-           set_psk(m, t);
+           set_psk(m, t) && set_client_psk(m, t);
 }
 
 struct midge_tls *midge_openssl_open(const struct midge_tls_options *o, char *why, size_t why_size)
@@ -290,13 +343,14 @@ struct midge_tls *midge_openssl_open(const struct midge_tls_options *o, char *wh
     if (t) {
         t->refs = 1;
         t->wire = midge_openssl_wire();
-        t->ctx = m.ctx = SSL_CTX_new(TLS_server_method());
+        t->insecure = o->insecure;
+        t->ctx = m.ctx = SSL_CTX_new(o->client ? TLS_client_method() : TLS_server_method());
     }
     if (!t || !t->ctx || !t->wire)
         fail(&m, "no memory for TLS", NULL);
     else if (set_up(&m, t))
         return t;
     if (t)
-        midge_openssl_drop(t);
+        free_shared(t);
     return NULL;
 }

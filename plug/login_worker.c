@@ -8,6 +8,7 @@
 #include "password.h"
 
 #include <arpa/inet.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #define FREE_FAILURES 3u
 #define STEP_MS 250u
 #define STEPS_MAX 4u      /* 4 s between two */
+#define TOKENS 8192u      /* passwords that were right and are known again */
 #define FORGIVE_MS 60000u /* a failure less for each of these without one */
 
 /* One login. The loop's thread has it, then the worker, then the loop's thread again. */
@@ -30,10 +32,12 @@ struct job {
     struct midge_login_file *file; /* holds */
     const char *hash;              /* lent by file */
     uint64_t slot;
+    uint8_t token[MIDGE_PASSWORD_TOKEN_BYTES];
     midge_ms due;
     struct midge_login_answer yes;
-    bool known, matches;
+    bool known, verified, matches;
     bool slowed; /* it has been given its turn */
+    bool gone;   /* nobody waits for it: not worth hashing. Guarded by the lock */
     uint32_t password_len;
     uint8_t bytes[]; /* password, client id */
 };
@@ -52,6 +56,8 @@ struct midge_login_worker {
     uint64_t failures;
     uint32_t count;
     struct slot slots[SLOTS];
+    uint8_t key[MIDGE_PASSWORD_TOKEN_BYTES];
+    uint8_t tokens[TOKENS][MIDGE_PASSWORD_TOKEN_BYTES];
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t wake;
@@ -144,6 +150,23 @@ static void note_failure(struct midge_login_worker *w, uint64_t key, midge_ms no
     s->last = now;
 }
 
+/* ---- who is known again -------------------------------------------------------------------------------- */
+
+static uint8_t *token_place(struct midge_login_worker *w, const uint8_t token[MIDGE_PASSWORD_TOKEN_BYTES])
+{
+    return w->tokens[((uint32_t)token[0] | (uint32_t)token[1] << 8) % TOKENS];
+}
+
+static bool is_known(struct midge_login_worker *w, const struct job *j)
+{
+    return j->known && CRYPTO_memcmp(token_place(w, j->token), j->token, sizeof j->token) == 0;
+}
+
+static void remember(struct midge_login_worker *w, const struct job *j)
+{
+    memcpy(token_place(w, j->token), j->token, sizeof j->token);
+}
+
 /* ---- the worker's thread ------------------------------------------------------------------------------- */
 
 static void free_job(struct job *j)
@@ -180,6 +203,7 @@ static void verify(struct job *j)
 {
     const struct midge_slice password = { j->bytes, j->password_len };
     j->matches = midge_password_matches(j->hash, password) && j->known;
+    j->verified = true;
     explicit_bzero(j->bytes, j->password_len);
 }
 
@@ -189,8 +213,10 @@ static void *work(void *arg)
     struct job *j;
     pthread_mutex_lock(&w->lock);
     while ((j = next_job(w))) {
+        bool wanted = !j->gone;
         pthread_mutex_unlock(&w->lock);
-        verify(j);
+        if (wanted)
+            verify(j);
         pthread_mutex_lock(&w->lock);
         j->next = w->done;
         w->done = j;
@@ -269,11 +295,13 @@ static void settle(struct job *j, midge_ms now)
 {
     struct midge_login_worker *w = j->worker;
     uint64_t key = j->slot;
-    bool failed = !j->matches;
+    bool failed = !j->matches, guess = failed && j->verified;
     const struct midge_login_answer no = { .answer = MIDGE_DENY,
                                            .reason = MIDGE_RC_BAD_USER_NAME_OR_PASSWORD };
-    answer(j, failed ? &no : &j->yes, now);
     if (!failed)
+        remember(w, j);
+    answer(j, failed ? &no : &j->yes, now);
+    if (!guess)
         return;
     note_failure(w, key, clock_ms());
     if (slot_of(w, key)->failures >= FREE_FAILURES)
@@ -298,9 +326,15 @@ static void collect(void *user, struct midge *m, midge_ms now)
 
 void midge_login_worker_lost(struct midge_login_worker *w, const struct midge_conn *conn)
 {
-    for (uint32_t i = 0; w && i < w->count; i++)
-        if (w->all[i]->conn == conn)
-            w->all[i]->conn = NULL;
+    struct job *j = NULL;
+    for (uint32_t i = 0; i < w->count && !j; i++)
+        j = w->all[i]->conn == conn ? w->all[i] : NULL;
+    if (!j)
+        return;
+    j->conn = NULL;
+    pthread_mutex_lock(&w->lock);
+    j->gone = true;
+    pthread_mutex_unlock(&w->lock);
 }
 
 static struct job *new_job(struct midge_login_worker *w, const struct midge_login *in,
@@ -324,7 +358,10 @@ static struct job *new_job(struct midge_login_worker *w, const struct midge_logi
         memcpy(j->bytes + in->password.len, yes->client_id.data, id_len);
     if (id_len)
         j->yes.client_id.data = j->bytes + in->password.len;
-    return j;
+    if (midge_password_token(w->key, j->hash, in->password, j->token))
+        return j;
+    free_job(j);
+    return NULL;
 }
 
 enum midge_answer midge_login_worker_ask(struct midge_login_worker *w, const struct midge_login *in,
@@ -335,6 +372,10 @@ enum midge_answer midge_login_worker_ask(struct midge_login_worker *w, const str
     *reason = MIDGE_RC_SERVER_BUSY;
     if (!j)
         return MIDGE_DENY;
+    if (is_known(w, j)) {
+        free_job(j);
+        return MIDGE_ALLOW;
+    }
     j->slot = key_of(w, address);
     if (!take_turn(w, j, clock_ms())) {
         free_job(j);
@@ -369,7 +410,8 @@ struct midge_login_worker *midge_login_worker_new(struct midge_loop *loop)
     struct midge_login_worker *w = calloc(1, sizeof *w);
     if (w)
         w->loop = loop;
-    if (w && getrandom(&w->seed, sizeof w->seed, 0) == sizeof w->seed && begin(w))
+    if (w && getrandom(&w->seed, sizeof w->seed, 0) == sizeof w->seed &&
+        getrandom(w->key, sizeof w->key, 0) == sizeof w->key && begin(w))
         return w;
     free(w);
     return NULL;

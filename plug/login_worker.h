@@ -1,5 +1,8 @@
 /* login_worker.h - passwords verified on a thread of their own, so that hashing stalls nobody.
  *
+ * A password that was right is known again by a keyed digest, without hashing: after a power failure everybody comes
+ * back at once. Another hash in the file is another account.
+ *
  * Failed logins slow down the address they come from: the first few are free, then each has to wait for the one before
  * it, twice as long each time. Everything but the hashing happens on the loop's thread. */
 #ifndef MIDGE_PLUG_LOGIN_WORKER_H
@@ -19,9 +22,9 @@ MIDGE_MUST_USE struct midge_login_worker *midge_login_worker_new(struct midge_lo
 /* Before the loop is freed, and when it no longer runs. NULL is allowed. */
 void midge_login_worker_free(struct midge_login_worker *w);
 
-/* Does `in` give the password that `file` has for its user? The answer comes by midge_login_done: `yes`, of which the
- * client id is copied, or a refusal. Holds `file` until then. `address`: text of midge_peer_text. MIDGE_LATER, or
- * MIDGE_DENY with *reason when too many wait, in all or from this address. */
+/* Does `in` give the password that `file` has for its user? MIDGE_LATER: the answer comes by midge_login_done: `yes`,
+ * of which the client id is copied, or a refusal; holds `file` until then. MIDGE_ALLOW: who is known. MIDGE_DENY, and
+ * *reason: too many wait, in all or from this address, which is text of midge_peer_text. */
 enum midge_answer midge_login_worker_ask(struct midge_login_worker *w, const struct midge_login *in,
                                          struct midge_login_file *file, const char *address,
                                          const struct midge_login_answer *yes, uint8_t *reason);

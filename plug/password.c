@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +69,7 @@ static const char *take_apart(const char *hash, struct parts *p)
     *p = (struct parts){ 0 };
     const char *at = hash + 3;
     if (hash[1] == '7' && !take_rounds(&at, &p->rounds))
-        return "the number of rounds is not one from 1 to 10000000";
+        return "the number of rounds is not one from 1 to 2000000";
     p->salt_len = decode(&at, '$', p->salt, sizeof p->salt);
     if (!p->salt_len)
         return "the salt is not base64 of 1 to 64 bytes";
@@ -143,6 +144,18 @@ bool midge_password_matches(const char *hash, struct midge_slice password)
         return argon2id_verify(hash, password.data, password.len) == 0;
     return is_ours(hash) && !take_apart(hash, &p) && digest(password, &p, own) &&
            CRYPTO_memcmp(own, p.hash, sizeof own) == 0;
+}
+
+/* HMAC-SHA-256 of the password under HMAC-SHA-256 of the hash under the key: of one account's password alone. */
+bool midge_password_token(const uint8_t key[MIDGE_PASSWORD_TOKEN_BYTES], const char *hash,
+                          struct midge_slice password, uint8_t out[MIDGE_PASSWORD_TOKEN_BYTES])
+{
+    uint8_t of_account[MIDGE_PASSWORD_TOKEN_BYTES];
+    static const uint8_t nothing[1];
+    const uint8_t *bytes = password.data ? password.data : nothing;
+    return HMAC(EVP_sha256(), key, MIDGE_PASSWORD_TOKEN_BYTES, (const uint8_t *)hash, strlen(hash),
+                of_account, NULL) &&
+           HMAC(EVP_sha256(), of_account, (int)sizeof of_account, bytes, password.len, out, NULL);
 }
 
 /* ---- making -------------------------------------------------------------------------------------------- */

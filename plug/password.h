@@ -14,8 +14,8 @@
 extern "C" {
 #endif
 
-#define MIDGE_PASSWORD_HASH_SIZE 256        /* room for any hash that is written */
-#define MIDGE_PASSWORD_ROUNDS_MAX 10000000u /* a login that takes seconds helps nobody */
+#define MIDGE_PASSWORD_HASH_SIZE 256       /* room for any hash that is written */
+#define MIDGE_PASSWORD_ROUNDS_MAX 2000000u /* a login that takes seconds helps nobody */
 
 enum midge_password_kind { MIDGE_PASSWORD_ARGON2ID, MIDGE_PASSWORD_PBKDF2, MIDGE_PASSWORD_SHA512 };
 
@@ -24,6 +24,13 @@ const char *midge_password_check(const char *hash);
 
 /* Takes as long as the hash says: milliseconds to a second. */
 bool midge_password_matches(const char *hash, struct midge_slice password);
+
+/* What stands for a password that matched this hash, for as long as `key` is kept secret: quick to make, so that who
+ * comes back is known without hashing again. False: no memory. */
+#define MIDGE_PASSWORD_TOKEN_BYTES 32
+MIDGE_MUST_USE bool midge_password_token(const uint8_t key[MIDGE_PASSWORD_TOKEN_BYTES], const char *hash,
+                                         struct midge_slice password,
+                                         uint8_t out[MIDGE_PASSWORD_TOKEN_BYTES]);
 
 /* The best kind of this build. */
 enum midge_password_kind midge_password_best(void);

@@ -56,7 +56,10 @@ static void describe_tls(const struct conf_bridge *c, struct midge_tls_options *
                                        .version_min = c->tls_version ? MIDGE_TLS_1_3 : MIDGE_TLS_1_2,
                                        .ciphers = c->ciphers.text,
                                        .ciphers_1_3 = c->ciphers_13.text,
-                                       .alpn = c->alpn.text };
+                                       .alpn = c->alpn.text,
+                                       .insecure = c->insecure,
+                                       .psk_identity = c->identity.text,
+                                       .psk_key = c->psk.text };
 }
 
 static uint8_t transport_of(const struct conf_bridge *c)

@@ -99,7 +99,7 @@ static int take_option(struct job *j, int letter)
                    : fail(EXIT_BAD_USE, "-H", optarg, "is none of: argon2id sha512-pbkdf2 sha512");
     case 'I':
         return set_rounds(j, optarg) ? 0
-                                     : fail(EXIT_BAD_USE, "-I", optarg, "is no number from 1 to 10000000");
+                                     : fail(EXIT_BAD_USE, "-I", optarg, "is no number from 1 to 2000000");
     case 'h':
         return fputs(usage, stdout) < 0 ? EXIT_CANNOT : -1;
     default:

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,15 @@ uint32_t process_descriptors(void)
     rlim_t room = files.rlim_cur > DESCRIPTORS_KEPT ? files.rlim_cur - DESCRIPTORS_KEPT : 2;
     room -= room / 16 + 1;
     return room < UINT32_MAX ? (uint32_t)room : UINT32_MAX;
+}
+
+void process_keep_memory(void)
+{
+#ifdef M_TRIM_THRESHOLD /* glibc's */
+    mallopt(M_MMAP_THRESHOLD, 8 * 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 32 * 1024 * 1024);
+    mallopt(M_TOP_PAD, 1024 * 1024);
+#endif
 }
 
 /* ---- background ---------------------------------------------------------------------------------------- */

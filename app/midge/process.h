@@ -10,6 +10,9 @@ void process_fill_streams(void);
 /* As many descriptors as the system gives; how many connections they are good for. */
 uint32_t process_descriptors(void);
 
+/* What large messages leave is kept for the next ones, up to some megabytes, and not given back page by page. */
+void process_keep_memory(void);
+
 /* Goes on in a child. The parent waits, and leaves with status 0 when the child is ready or with the child's status
  * when it ends before that. False: no process. */
 bool process_background(void);

@@ -42,6 +42,8 @@ struct hub {
     uint8_t version;
     bool spin; /* never sleep: the fastest answers, at the price of a processor */
     const struct addrinfo *address;
+    const struct addrinfo *far; /* of clients from number `near` on; NULL = the same */
+    uint32_t near;
     const char *prefix; /* of client ids */
     const char *user_name;
     const char *password;

@@ -51,7 +51,7 @@ static int tell(const struct bench *b)
                : 0;
 }
 
-static int run(struct bench *b, const struct addrinfo *address)
+static int run(struct bench *b, const struct addrinfo *address, const struct addrinfo *far)
 {
     uint64_t cpu_ns;
     if (b->options.pid && !probe_cpu((int)b->options.pid, &cpu_ns))
@@ -59,6 +59,8 @@ static int run(struct bench *b, const struct addrinfo *address)
     b->hub = (struct hub){ .version = (uint8_t)b->options.version,
                            .spin = b->options.spin,
                            .address = address,
+                           .far = far,
+                           .near = b->options.parameters.publishers,
                            .prefix = b->options.prefix,
                            .user_name = b->options.user_name,
                            .password = b->options.password };
@@ -78,7 +80,7 @@ static int run(struct bench *b, const struct addrinfo *address)
 int main(int argc, char *argv[])
 {
     char why[256];
-    struct addrinfo *address;
+    struct addrinfo *address, *far = NULL;
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
     if (!options_parse(&bench.options, argc, argv, why, sizeof why))
         return fail(EXIT_BAD_OPTION, why);
@@ -99,7 +101,11 @@ int main(int argc, char *argv[])
     const int err = getaddrinfo(bench.options.host, bench.options.port, &hints, &address);
     if (err)
         return fail(EXIT_NO_RUN, gai_strerror(err));
-    const int status = run(&bench, address);
+    if (bench.options.to_port && getaddrinfo(bench.options.host, bench.options.to_port, &hints, &far))
+        return fail(EXIT_NO_RUN, "--to-port: there is no such port");
+    const int status = run(&bench, address, far);
     freeaddrinfo(address);
+    if (far)
+        freeaddrinfo(far);
     return status;
 }

@@ -24,6 +24,7 @@ static const struct row {
 } rows[] = {
     { "host", "H", "HOST", TAKES_TEXT, OPTION(host), 0, 0, "where the broker is (127.0.0.1)" },
     { "port", "p", "PORT", TAKES_TEXT, OPTION(port), 0, 0, "its port (1883)" },
+    { "to-port", "", "PORT", TAKES_TEXT, OPTION(to_port), 0, 0, "subscribers are at another broker: through a bridge" },
     { "protocol", "", "VERSION", TAKES_PROTOCOL, OPTION(version), 0, 0, "3.1.1 or 5 (3.1.1)" },
     { "user", "u", "NAME", TAKES_TEXT, OPTION(user_name), 0, 0, "user name" },
     { "password", "P", "PASSWORD", TAKES_TEXT, OPTION(password), 0, 0, "password" },

@@ -13,6 +13,7 @@ enum options_then { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_LIST, OPTIONS_VERSION };
 struct options {
     const char *host;
     const char *port;
+    const char *to_port;   /* of the subscribers' broker; NULL = the same */
     const char *prefix;
     const char *user_name; /* NULL = none */
     const char *password;  /* NULL = none */

@@ -41,6 +41,13 @@ struct midge_tls_options {
     void *psk_user;
     const char *psk_file;          /* or a file of lines identity:hex-key; read again by a renewal */
     const char *psk_hint;          /* shown to TLS 1.2 clients; NULL = none */
+
+    /* The client's side, of a bridge: a certificate only if the server asks for one; the CAs are those of the server's,
+     * and needed unless there is a key below; alpn is what is asked for, NULL = nothing. */
+    bool client;
+    bool insecure;                 /* the server's certificate need not be for the name that was dialed */
+    const char *psk_identity;      /* who we are by psk_key; NULL = no pre-shared key */
+    const char *psk_key;           /* hexadecimal */
 };
 
 /* A library that can. */

@@ -124,7 +124,8 @@ static void far_event(void *user, const struct midge_client_event *e)
     else if (e->kind == MIDGE_CLIENT_DROPPED)
         bridge_dropped(b, true, e);
     else if (e->kind == MIDGE_CLIENT_REFUSED && e->reason == MIDGE_RC_UNSUPPORTED_VERSION && !is_v5(b))
-        b->private_refused = true;
+        b->not_private = true;
+    b->answered |= e->kind == MIDGE_CLIENT_CONNECTED || e->kind == MIDGE_CLIENT_REFUSED;
     if (e->kind == MIDGE_CLIENT_REFUSED || e->kind == MIDGE_CLIENT_DISCONNECTED)
         b->reason = b->broken ? b->reason : e->reason;
 }
@@ -380,7 +381,7 @@ void midge_bridge_connected(struct midge_bridge *b, midge_ms now)
                                             .retain = !o->outgoing_no_retain };
     const struct midge_client_options hello = {
         .version = (uint8_t)bridge_or(o->version, 5),
-        .bridge = !o->not_private && !b->private_refused,
+        .bridge = !o->not_private && !b->not_private,
         .clean_start = o->clean_session,
         .resume = true,
         .keepalive_s = o->keepalive_s ? o->keepalive_s : 60,
@@ -391,7 +392,7 @@ void midge_bridge_connected(struct midge_bridge *b, midge_ms now)
         .will = o->no_notifications || o->notify_local_only ? NULL : &will,
     };
     b->phase = PHASE_HELLO;
-    b->broken = b->leaving = false;
+    b->broken = b->leaving = b->answered = false;
     b->reason = 0;
     if (midge_client_connect(b->far, &hello, b->now) != MIDGE_OK)
         bridge_break(b, MIDGE_RC_QUOTA_EXCEEDED);
@@ -433,6 +434,8 @@ void midge_bridge_lost(struct midge_bridge *b, const char *why, midge_ms now)
     b->near_present = !b->o->local_clean_session;
     if (was_up)
         bridge_notify_local(b, false);
+    if (b->phase == PHASE_HELLO && !b->answered)
+        b->not_private = !b->not_private; /* some just hang up when they do not know that bit */
     bridge_tell(b, was_up ? MIDGE_BRIDGE_EV_DOWN : MIDGE_BRIDGE_EV_FAILED, b->reason, why);
     plan(b, was_up);
 }

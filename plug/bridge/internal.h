@@ -31,7 +31,8 @@ struct midge_bridge {
     bool broken;     /* the transport is to be closed: packets could not be passed on */
     bool leaving;    /* DISCONNECT was asked for */
     bool stopped;
-    bool private_refused; /* the other broker does not know the bridge bit */
+    bool not_private;     /* the other broker does not know the bridge bit */
+    bool answered;        /* CONNACK came */
     bool draining;   /* what waited before the connection is not through yet */
     uint8_t reason;  /* of the end */
 

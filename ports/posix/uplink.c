@@ -3,7 +3,7 @@
  * TCP, and TLS and WebSocket in it: all of them ordered and lossless [MQTT311-7.1.2-1]. */
 #include "posix.h"
 
-#include "net/layer.h"
+#include "net/tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -33,6 +33,7 @@ struct midge_uplink {
     midge_ms due;             /* of the layers' greeting */
     uint8_t *waiting;         /* pulled, and not yet taken by the socket */
     size_t waiting_at, waiting_len;
+    char why[160];
 };
 
 /* ---- telling ------------------------------------------------------------------------------------------- */
@@ -268,6 +269,35 @@ static struct midge_dial *dial(struct midge_uplink *u, size_t i, void (*made)(vo
     return midge_dial_new(u->loop, host, port, u->o->bind_address, made, u);
 }
 
+static bool has_tls(const struct midge_uplink *u)
+{
+    return u->o->transport == MIDGE_TRANSPORT_TLS || u->o->transport == MIDGE_TRANSPORT_WSS;
+}
+
+/* Certificates are read again for each connection: they may have been renewed. NULL, or why not. */
+static const char *push_tls(struct midge_uplink *u, const char *host)
+{
+    const struct midge_tls_provider *provider = u->loop->config.tls;
+    struct midge_tls_options options = u->o->tls;
+    options.client = true;
+    struct midge_tls *tls = provider->open(&options, u->why, sizeof u->why);
+    if (!tls)
+        return u->why;
+    bool pushed = midge_chain_push(&u->chain, provider->client(tls, host));
+    provider->close(tls);
+    return pushed ? NULL : "no memory for TLS";
+}
+
+static const char *push_layers(struct midge_uplink *u)
+{
+    struct midge_bridge_stats stats;
+    char host[TEXT_MAX], port[16];
+    midge_bridge_get_stats(u->bridge, &stats);
+    if (!has_tls(u) || !split(u->options.addresses[stats.address], host, port))
+        return NULL;
+    return push_tls(u, host);
+}
+
 static void made(void *user, int fd, const char *why)
 {
     struct midge_uplink *u = user;
@@ -282,6 +312,11 @@ static void made(void *user, int fd, const char *why)
     u->due = u->loop->now + GREETING_MS;
     static const struct midge_chain_top top = { .feed = feed, .pull = pull };
     u->chain = (struct midge_chain){ .top = &top, .user = u };
+    const char *wrong = push_layers(u);
+    if (wrong) {
+        lose(u, wrong);
+        return;
+    }
     if (epoll_ctl(u->loop->epoll_fd, EPOLL_CTL_ADD, fd, &event))
         lose(u, strerror(errno));
 }
@@ -364,11 +399,37 @@ static struct midge_bridge *make_bridge(struct midge_uplink *u, const char **why
     return midge_bridge_new(&u->options, u->loop->broker, u->loop->now, why);
 }
 
+/* What is wrong with certificates and keys is better said now than at each try. */
+static bool check_tls(const struct midge_loop *loop, const struct midge_uplink_options *o, char *why, size_t why_size)
+{
+    const struct midge_tls_provider *provider = loop->config.tls;
+    if (o->transport == MIDGE_TRANSPORT_TCP)
+        return true;
+    if (o->transport != MIDGE_TRANSPORT_TLS) {
+        snprintf(why, why_size, "bridges speak no WebSocket yet");
+        return false;
+    }
+    if (!provider || (provider->open && !provider->client && provider->layer)) {
+        snprintf(why, why_size, "this build has no TLS for bridges");
+        return false;
+    }
+    struct midge_tls_options options = o->tls;
+    options.client = true;
+    struct midge_tls *tls = provider->open(&options, why, why_size);
+    if (tls)
+        provider->close(tls);
+    return tls != NULL;
+}
+
 struct midge_uplink *midge_loop_bridge(struct midge_loop *loop, const struct midge_uplink_options *options, char *why,
                                        size_t why_size)
 {
     const char *wrong = "no memory";
     struct midge_uplink *u = calloc(1, sizeof *u);
+    if (u && !check_tls(loop, options, why, why_size)) {
+        free(u);
+        return NULL;
+    }
     if (u) {
         *u = (struct midge_uplink){ .source = SOURCE_UPLINK, .fd = -1, .loop = loop, .o = options };
         u->bridge = make_bridge(u, &wrong);

@@ -279,8 +279,7 @@ static enum step look(const struct midge_filter *f, struct midge_slice name, str
     midge_levels_init(&wants, f->path);
     midge_levels_init(&has, name);
     for (uint16_t i = 0; i < f->levels && !differs; i++) {
-        (void)midge_levels_next(&wants, &want);
-        if (!midge_levels_next(&has, &level))
+        if (!midge_levels_next(&wants, &want) || !midge_levels_next(&has, &level))
             return GO_ON;
         if (midge_level_is_plus(want))
             plus_end = level.data + level.len;

@@ -3,7 +3,7 @@
 
 A fenced block is run when an HTML comment stands right before it:
 
-    <!-- test -->                            sh: must end with status 0. c: must compile and link with libmidge.a.
+    <!-- test -->                            sh: must end with status 0. c: must compile and link with the libraries.
     <!-- test: prints "hello" -->            and its output must contain the words
     <!-- test: background until "words" -->  sh: starts it, goes on once its output has the words, ends it with the
                                              document
@@ -87,12 +87,13 @@ class Running:
 
 
 def compile_c(code):
-    library = os.path.join(ROOT, "build/release/libmidge.a")
+    libraries = [os.path.join(ROOT, f"build/release/libmidge{part}.a") for part in ("-compat", "-tls", "")]
     with tempfile.TemporaryDirectory() as folder:
         source = os.path.join(folder, "block.c")
         with open(source, "w", encoding="utf-8") as f:
             f.write(code)
-        link = ["-o", os.path.join(folder, "block"), source, library, "-pthread"] if "main(" in code else ["-c", source,
+        link = ["-o", os.path.join(folder, "block"), source, *libraries, "-lssl", "-lcrypto",
+                "-pthread"] if "main(" in code else ["-c", source,
                 "-o", os.path.join(folder, "block.o")]
         done = subprocess.run(["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", f"-I{ROOT}/include",
                                f"-I{ROOT}/ports/compat/include"] + link, capture_output=True, text=True, check=False)

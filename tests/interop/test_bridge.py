@@ -8,7 +8,7 @@ import time
 
 import paho.mqtt.client as paho
 import pytest
-from conftest import TIMEOUT_S, wait_until
+from conftest import ROOT, TIMEOUT_S, wait_until
 from paho_client import V5, V311, Client
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -274,6 +274,68 @@ def test_cut_and_killed_nothing_is_lost_or_doubled(start_conf, mosquitto, line, 
     assert here.got == list(range(count))
     for each in (out, back, there, here):
         each.close()
+
+
+@pytest.fixture(scope="session")
+def certificates():
+    folder = ROOT / "build/test/certificates"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([ROOT / "tests/tls/certificates", str(folder)], check=True, timeout=120)
+    return folder
+
+
+SECURED = "listener {port} 127.0.0.1\nallow_anonymous true\n"
+
+
+def test_tls_with_certificates(start_conf, certificates):
+    c = certificates
+    cloud = start_conf(
+        SECURED.format(port=0)
+        + f"certfile {c}/server.pem\nkeyfile {c}/server.key\ncafile {c}/ca.pem\nrequire_certificate true\n"
+        + "use_identity_as_username true\n"
+    )
+    client = [f"bridge_certfile {c}/alice.pem", f"bridge_keyfile {c}/alice.key"]
+    edge = start_conf(
+        OPEN.format(port=0)
+        + bridge(cloud.port, "topic t out 1", f"bridge_cafile {c}/ca.pem", *client, name="good")
+        + bridge(cloud.port, "topic t out 1", f"bridge_cafile {c}/ca.pem", name="nobody")
+        + bridge(cloud.port, "topic t out 1", f"bridge_cafile {c}/other-ca.pem", *client, name="stranger")
+    )
+    edge.wait_line("Bridge good: connected")
+    cloud.wait_line("New client connected from .* as good")
+    edge.wait_line("Bridge nobody: no connection|Bridge nobody: .*lost")
+    edge.wait_line("Bridge stranger: no connection to .*: .*certificate")
+    assert not [line for line in edge.lines if "nobody: connected" in line or "stranger: connected" in line]
+
+
+def test_tls_checks_the_name(start_conf, certificates):
+    c = certificates
+    cloud = start_conf(
+        SECURED.format(port=0).replace("127.0.0.1", "0.0.0.0") + f"certfile {c}/server.pem\nkeyfile {c}/server.key\n"
+    )
+    way = bridge(cloud.port, "topic t out 1", f"bridge_cafile {c}/ca.pem", name="wrong")
+    lax = bridge(cloud.port, "topic t out 1", f"bridge_cafile {c}/ca.pem", "bridge_insecure true", name="lax")
+    by_name = bridge(cloud.port, "topic t out 1", f"bridge_cafile {c}/ca.pem", name="named")
+    edge = start_conf(
+        OPEN.format(port=0)
+        + way.replace("address 127.0.0.1", "address 127.0.0.2")
+        + lax.replace("address 127.0.0.1", "address 127.0.0.2")
+        + by_name.replace("address 127.0.0.1", "address localhost")
+    )
+    edge.wait_line("Bridge named: connected")
+    edge.wait_line("Bridge lax: connected")
+    edge.wait_line("Bridge wrong: no connection to .*: IP address mismatch")
+
+
+def test_tls_with_a_pre_shared_key(start_conf):
+    cloud = start_conf(SECURED.format(port=0) + "psk_hint h\npsk_file {tmp}/psk\n", psk="edge:0badc0de\n")
+    edge = start_conf(
+        OPEN.format(port=0)
+        + bridge(cloud.port, "topic t out 1", "bridge_identity edge", "bridge_psk 0badc0de", name="good")
+        + bridge(cloud.port, "topic t out 1", "bridge_identity edge", "bridge_psk 0badc0df", name="bad")
+    )
+    edge.wait_line("Bridge good: connected")
+    edge.wait_line("Bridge bad: no connection")
 
 
 def test_a_reload_changes_one_bridge_and_leaves_the_other(start_conf, broker):

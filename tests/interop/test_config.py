@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import re
+import select
 import shutil
 import signal
 import socket
@@ -244,6 +245,61 @@ def test_a_wrong_password_is_wrong_again_and_slower(start_conf):
     assert login(b, "good", "bob", "new")[0] == 0
 
 
+def knock_with(b, user, password, source="127.0.0.1"):
+    """A socket that has sent CONNECT (3.1.1)."""
+    s = socket.create_connection((b.host, b.port), TIMEOUT_S, (source, 0))
+    body = b"\0\4MQTT\4\xc2\0\x3c" + b"".join(
+        len(x).to_bytes(2, "big") + x
+        for x in (f"{user}{s.getsockname()[1]}".encode(), user.encode(), password.encode())
+    )
+    s.sendall(b"\x10" + bytes([len(body)]) + body)
+    return s
+
+
+def test_hashing_stalls_nobody(start_conf, name):
+    b = start_conf(OPEN + "password_file {tmp}/pw\n", pw=f"slow:{pbkdf2('x', 400000)}\n")
+    c = Client(b, name, V5).connect()
+    c.subscribe(name)
+    with knock_with(b, "slow", "x") as s:
+        for i in range(5):
+            c.publish(name, b"%d" % i, qos=1)
+        assert c.payloads(5) == [b"%d" % i for i in range(5)]
+        assert not select.select([s], [], [], 0)[0]  # it is still being hashed
+        assert s.recv(4) == bytes.fromhex("20020000")
+
+
+def test_who_guesses_waits_and_nobody_else_does(start_conf):
+    b = start_conf(HERE + "password_file {tmp}/pw\n", pw=accounts("x"))
+    for _ in range(5):  # the fourth and fifth have waited
+        with knock_with(b, "bob", "guess") as s:
+            assert s.recv(4) == bytes.fromhex("20020004")
+    with knock_with(b, "bob", "guess") as guesser, knock_with(b, "bob", "new", "127.0.0.2") as other:
+        assert other.recv(4) == bytes.fromhex("20020000")  # it came later, and goes first
+        assert not select.select([guesser], [], [], 0)[0]
+        assert guesser.recv(4) == bytes.fromhex("20020004")
+
+
+def test_who_comes_back_is_known_again(start_conf, tmp_path):
+    b = start_conf(HERE + "password_file {tmp}/pw\n", pw=f"slow:{pbkdf2('x', 200000)}\nbob:{pbkdf2('new')}\n")
+    for i in range(200):  # two hundred times the hash would take a while
+        with knock_with(b, "slow", "x") as s:
+            assert s.recv(4) == bytes.fromhex("20020000")
+        if i == 100:
+            with knock_with(b, "slow", "y") as s:
+                assert s.recv(4) == bytes.fromhex("20020004")
+    (tmp_path / "pw").write_text(f"slow:{pbkdf2('other')}\n", encoding="utf-8")
+    hup(b)
+    with knock_with(b, "slow", "x") as s:
+        assert s.recv(4) == bytes.fromhex("20020004")
+
+
+def test_a_login_that_is_given_up_is_no_matter(start_conf, name):
+    b = start_conf(HERE + "password_file {tmp}/pw\n", pw=accounts("x") + f"slow:{pbkdf2('x', 1000)}\n")
+    for _ in range(10):
+        knock_with(b, "slow", "x").close()
+    assert login(b, name, "bob", "new")[0] == 0
+
+
 def test_rights(start_conf, name):
     acl = "user ann\ntopic read out/#\ntopic write in/#\npattern readwrite own/%u/%c\n"
     b = start_conf(HERE + "password_file {tmp}/pw\nacl_file {tmp}/acl\n", pw=accounts(name), acl=acl)
@@ -461,7 +517,11 @@ def test_check(tmp_path):
 def test_documents_that_are_made_from_the_tables_are_fresh():
     program = os.path.abspath(MIDGE[0]) if os.sep in MIDGE[0] else shutil.which(MIDGE[0])
     done = subprocess.run(
-        [ROOT / "tools/keys.py", "--check", program], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        [ROOT / "tools/keys.py", "--check", program],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
