@@ -157,13 +157,13 @@ class Tree:
         for path in sorted(glob.glob("tests/unit/test_*.c", root_dir=self.dir)):
             name = os.path.basename(path)[:-2]
             # Tests of what is above the core do not link, and are left out.
-            if not self.run([CC, *self.flags, path, "-o", name, *self.library(), "-lcmocka"]):
+            if not self.run([CC, *self.flags, path, "-o", name, *self.link_options(), "-lcmocka"]):
                 self.units.append(name)
-        self.must([CC, *self.flags, *sorted(glob.glob("tests/spec/*.c", root_dir=self.dir)), "-o", "spec", *self.library()])
+        self.must([CC, *self.flags, *sorted(glob.glob("tests/spec/*.c", root_dir=self.dir)), "-o", "spec", *self.link_options()])
         self.slow = self.slowest()
         self.includers = {h: self.who_includes(h) for h in glob.glob("src/*/*.h", root_dir=self.dir)}
 
-    def library(self):
+    def link_options(self):
         return ["-L.", "-lmidge_mutant", "-Wl,-rpath,$ORIGIN"]
 
     def compile_command(self, source):
