@@ -216,7 +216,7 @@ static size_t consume(struct client *c, const uint8_t *bytes, size_t n, size_t *
 }
 
 /* The rest of a packet follows its beginning; all else is read into one buffer and used there. */
-static enum link_outcome receive(struct client *c)
+static enum link_outcome receive_once(struct client *c)
 {
     struct hub *h = c->hub;
     struct buffer *in = &c->link.in;
@@ -240,6 +240,17 @@ static enum link_outcome receive(struct client *c)
         buffer_take(in, used);
     if (c->state != CLIENT_OFF && whole > buffer_bytes(in))
         buffer_room(in, whole - buffer_bytes(in));
+    return o;
+}
+
+/* What TLS has read ahead wakes nobody again. */
+static enum link_outcome receive(struct client *c)
+{
+    enum link_outcome o = receive_once(c);
+    while (o == LINK_OK && c->link.tls)
+        o = receive_once(c);
+    if ((c->link.tls || c->link.ws) && link_waiting(&c->link))
+        hold(c); /* a handshake may have ended */
     return o;
 }
 

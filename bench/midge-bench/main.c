@@ -58,7 +58,11 @@ static int run(struct bench *b, const struct addrinfo *address, const struct add
         return fail(EXIT_NO_RUN, "there is no process with the number of --pid");
     b->hub = (struct hub){ .version = (uint8_t)b->options.version,
                            .spin = b->options.spin,
-                           .address = address,
+                           .transport = { .address = address->ai_addr,
+                                          .address_bytes = address->ai_addrlen,
+                                          .host = b->options.host,
+                                          .tls = b->options.parameters.tls,
+                                          .ws = b->options.parameters.ws },
                            .far = far,
                            .near = b->options.parameters.publishers,
                            .prefix = b->options.prefix,
@@ -97,6 +101,8 @@ int main(int argc, char *argv[])
     default:
         break;
     }
+    if (bench.options.parameters.tls && !tls_init(bench.options.ca_file, why, sizeof why))
+        return fail(EXIT_BAD_OPTION, why);
     take_all_descriptors();
     const int err = getaddrinfo(bench.options.host, bench.options.port, &hints, &address);
     if (err)
