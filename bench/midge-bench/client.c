@@ -277,8 +277,8 @@ void client_open(struct hub *h, struct client *c, uint32_t number)
     *c = (struct client){
         .hub = h, .number = number, .keep_session = keep_session, .held = held, .next_held = next_held
     };
-    const struct addrinfo *to = h->far && number >= h->near ? h->far : h->address;
-    if (!link_open(&c->link, h->epoll_fd, to->ai_addr, to->ai_addrlen, c)) {
+    const bool is_far = h->far && number >= h->near;
+    if (!link_open(&c->link, h->epoll_fd, &h->transport, is_far ? h->far : h->address, c)) {
         hub_fail(h, "client %u: cannot connect: %s", number, strerror(errno));
         return;
     }

@@ -5,6 +5,7 @@
 #include "link.h"
 #include "wire.h"
 
+#include <netdb.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,6 +42,7 @@ struct hub {
     uint8_t version;
     bool spin; /* never sleep: the fastest answers, at the price of a processor */
     struct transport transport;
+    const struct addrinfo *address;
     const struct addrinfo *far; /* of clients from number `near` on; NULL = the same */
     uint32_t near;
     const char *prefix; /* of client ids */

@@ -6,6 +6,7 @@
 #include "link.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -30,14 +31,14 @@ static bool add_layers(struct link *l, const struct transport *t)
     return !t->tls || l->tls;
 }
 
-bool link_open(struct link *l, int epoll_fd, const struct transport *t, void *user)
+bool link_open(struct link *l, int epoll_fd, const struct transport *t, const struct addrinfo *to, void *user)
 {
     const int on = 1;
-    l->fd = socket(t->address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    l->fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
         return false;
     setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if ((connect(l->fd, t->address, t->address_bytes) == 0 || errno == EINPROGRESS) && add_layers(l, t) &&
+    if ((connect(l->fd, to->ai_addr, to->ai_addrlen) == 0 || errno == EINPROGRESS) && add_layers(l, t) &&
         watch(l, epoll_fd, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT, user))
         return true;
     const int err = errno;

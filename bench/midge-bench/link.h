@@ -6,12 +6,10 @@
 #include "tls.h"
 #include "ws.h"
 
-#include <sys/socket.h>
+struct addrinfo;
 
 /* How all connections of a run are made. */
 struct transport {
-    const struct sockaddr *address;
-    socklen_t address_bytes;
     const char *host; /* by name, for TLS and WebSocket */
     bool tls, ws;
 };
@@ -28,7 +26,7 @@ struct link {
 };
 
 /* Begins to connect; `user` is what epoll gives back. False: errno. */
-bool link_open(struct link *l, int epoll_fd, const struct transport *t, void *user);
+bool link_open(struct link *l, int epoll_fd, const struct transport *t, const struct addrinfo *to, void *user);
 void link_close(struct link *l);
 
 /* 0, or the errno of the connecting that has ended. */

@@ -58,9 +58,8 @@ static int run(struct bench *b, const struct addrinfo *address, const struct add
         return fail(EXIT_NO_RUN, "there is no process with the number of --pid");
     b->hub = (struct hub){ .version = (uint8_t)b->options.version,
                            .spin = b->options.spin,
-                           .transport = { .address = address->ai_addr,
-                                          .address_bytes = address->ai_addrlen,
-                                          .host = b->options.host,
+                           .address = address,
+                           .transport = { .host = b->options.host,
                                           .tls = b->options.parameters.tls,
                                           .ws = b->options.parameters.ws },
                            .far = far,
@@ -113,5 +112,6 @@ int main(int argc, char *argv[])
     freeaddrinfo(address);
     if (far)
         freeaddrinfo(far);
+    tls_end();
     return status;
 }
