@@ -146,16 +146,14 @@ static const struct midge_limits *on_limits(void *user, void *peer)
     return doors_peer_limits(peer);
 }
 
-/* Asks for rights only when somebody's are limited, and hears of messages only to log them: both cost at each one.
- * Once rights were asked for they go on being, as connections keep the rules that they began with. */
-static void ask_for_what_is_needed(struct app *app)
+/* Without rights and limits of listeners nobody is asked for them, and of messages is told only who logs them: each
+ * one would be. */
+static void ask_what_matters(struct app *app)
 {
     struct midge_hooks *hooks = midge_loop_hooks(app->loop);
-    bool limited = hooks->allow;
-    for (const struct conf_listener *l = app->conf->listeners; l; l = l->next)
-        limited = limited || conf_auth_of(app->conf, l)->acl_file.text;
-    hooks->allow = limited ? on_allow : NULL;
+    hooks->allow = doors_restrict(&app->doors) ? on_allow : NULL;
     hooks->no_messages = !(app->logs.kinds & 1u << MIDGE_LOG_DEBUG);
+    hooks->limits = doors_differ(&app->doors, app->inside.limits) ? on_limits : NULL;
 }
 
 /* ---- what is said -------------------------------------------------------------------------------------- */
@@ -215,6 +213,7 @@ static bool change(struct app *app, struct conf *c)
     if (!doors_set(&app->doors, c, &limits, app->why, WHY_SIZE))
         return false;
     use_limits(app, &limits);
+    ask_what_matters(app);
     if (!logs_set(&app->logs, c, app->options->verbose, app->why, WHY_SIZE))
         logs_say(&app->logs, MIDGE_LOG_ERROR, "SIGHUP: %s; the log stays as it is", app->why);
     if (!bridges_set(&app->bridges, c, app->why, WHY_SIZE))
@@ -222,7 +221,6 @@ static bool change(struct app *app, struct conf *c)
     conf_say_unchanged(app->conf, c, say_waits, app);
     conf_free(app->conf);
     app->conf = c;
-    ask_for_what_is_needed(app);
     return true;
 }
 
@@ -351,11 +349,7 @@ static uint32_t sys_interval_s(const struct conf *c)
 
 static bool make_loop(struct app *app)
 {
-    const struct midge_hooks hooks = { .user = app,
-                                       .login = on_login,
-                                       .event = on_event,
-                                       .lost = on_lost,
-                                       .limits = on_limits };
+    const struct midge_hooks hooks = { .user = app, .login = on_login, .event = on_event, .lost = on_lost };
     const struct midge_loop_config config = {
         .limits = &app->limits[0],
         .hooks = &hooks,
@@ -399,7 +393,6 @@ static bool go_on(struct app *app)
         !logs_set(&app->logs, app->conf, app->options->verbose, app->why, WHY_SIZE))
         return false;
     logs_attach(&app->logs, app->loop);
-    ask_for_what_is_needed(app);
     snprintf(app->why, WHY_SIZE, "%s", strerror(errno));
     return watch_signals(app) && watch_watchdog(app);
 }
@@ -414,6 +407,7 @@ static bool begin(struct app *app)
         !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE) ||
         !bridges_set(&app->bridges, app->conf, app->why, WHY_SIZE))
         return false;
+    ask_what_matters(app);
     if (!leave_root(app) ||
         !inside_open(&app->inside, app->conf, sys_interval_s(app->conf), app->why, WHY_SIZE))
         return false;
