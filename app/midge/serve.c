@@ -146,11 +146,13 @@ static const struct midge_limits *on_limits(void *user, void *peer)
     return doors_peer_limits(peer);
 }
 
-/* Without rights and limits of listeners nobody is asked for them: each message would be. */
+/* Without rights and limits of listeners nobody is asked for them, and of messages is told only who logs them: each
+ * one would be. */
 static void ask_what_matters(struct app *app)
 {
     struct midge_hooks *hooks = midge_loop_hooks(app->loop);
     hooks->allow = doors_restrict(&app->doors) ? on_allow : NULL;
+    hooks->no_messages = !(app->logs.kinds & 1u << MIDGE_LOG_DEBUG);
     hooks->limits = doors_differ(&app->doors, app->inside.limits) ? on_limits : NULL;
 }
 

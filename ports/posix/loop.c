@@ -252,14 +252,14 @@ void midge_loop_free(struct midge_loop *loop)
     free(loop);
 }
 
-struct midge_hooks *midge_loop_hooks(struct midge_loop *loop)
-{
-    return &loop->hooks;
-}
-
 struct midge *midge_loop_broker(struct midge_loop *loop)
 {
     return loop->broker;
+}
+
+struct midge_hooks *midge_loop_hooks(struct midge_loop *loop)
+{
+    return &loop->hooks;
 }
 
 midge_ms midge_loop_now(const struct midge_loop *loop)
