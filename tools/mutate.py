@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""mutate.py [--count N] [--seed N] [--minutes N] [--only TEXT] [--report] - do the unit and specification tests bite?
+"""mutate.py [--count N] [--seed N] [--minutes N] [--only TEXT] [--again] [--report] - do the unit and specification tests bite?
 
 Breaks src/ in one place at a time: a comparison flipped, a condition fixed, a statement dropped, a constant changed.
 All such places are listed, an order is drawn by the seed, and the first N (2,000) that compile to other code are
@@ -7,7 +7,7 @@ tried: the changed file is compiled, the library linked anew, and the tests run 
 than its CPU time.
 
 Results stand in build/mutate/SEED-FINGERPRINT.tsv (of src/), which a later run goes on with. --report says what is in
-it. --only takes the mutants whose "file:line" has TEXT in it.
+it. --only takes the mutants whose "file:line" has TEXT in it. --again begins with those that survived: the tests may have grown.
 """
 import argparse
 import collections
@@ -304,6 +304,7 @@ def main():
     options.add_argument("--seed", type=int, default=2026)
     options.add_argument("--minutes", type=float, default=1e9)
     options.add_argument("--only", default="")
+    options.add_argument("--again", action="store_true")
     options.add_argument("--report", action="store_true")
     o = options.parse_args()
     mutants = all_mutants()
@@ -313,6 +314,10 @@ def main():
     table = os.path.join(ROOT, f"build/mutate/{o.seed}-{fingerprint()}.tsv")
     os.makedirs(os.path.dirname(table), exist_ok=True)
     results = read_results(table)
+    if o.again:
+        survived = {name for name, (verdict, _) in results.items() if verdict == "survived"}
+        order.sort(key=lambda m: name_of(m[0]) not in survived)
+        results = {name: result for name, result in results.items() if name not in survived}
     if not o.report:
         run(order, results, table, o)
     report(mutants, results, o.seed, o.count)
