@@ -128,6 +128,7 @@ set(MIDGE_APP_SOURCES
     app/midge/conf.c
     app/midge/conf_bridge.c
     app/midge/conf_keys.c
+    app/midge/conf_memory.c
     app/midge/conf_value.c
     app/midge/control.c
     app/midge/ctl.c
@@ -169,4 +170,5 @@ set(MIDGE_BENCH_SOURCES
     bench/midge-bench/retained.c
     bench/midge-bench/wire.c
     bench/midge-bench/workload.c
+    bench/midge-bench/ws.c
 )

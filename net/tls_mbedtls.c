@@ -18,6 +18,17 @@
 typedef char mbedtls_ssl_ticket_context; /* has no member that is used */
 #endif
 
+#if defined(MBEDTLS_KEY_EXCHANGE_SOME_PSK_ENABLED) || defined(MBEDTLS_SSL_HANDSHAKE_WITH_PSK_ENABLED)
+#define HAS_PSK 1
+#else
+#define HAS_PSK 0
+#ifndef MBEDTLS_PSK_MAX_LEN
+#define MBEDTLS_PSK_MAX_LEN 32
+#endif
+#define mbedtls_ssl_set_hs_psk(ssl, key, n) MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE
+#define mbedtls_ssl_conf_psk_cb(config, ask, user) (void)(ask)
+#endif
+
 #include <stddef.h>
 #include <string.h>
 
@@ -104,6 +115,13 @@ static bool set_versions(mbedtls_ssl_config *config, unsigned from, unsigned to)
 #endif
 }
 
+/* A ticket of TLS 1.3 does not hold the client's certificate: who comes back by it would have no name. */
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3)
+#define TICKETS_FORGET_NAMES 1
+#else
+#define TICKETS_FORGET_NAMES 0
+#endif
+
 static bool open_tickets(mbedtls_ssl_ticket_context *tickets, struct dice *d, mbedtls_ssl_config *config)
 {
 #if HAS_TICKETS
@@ -134,14 +152,17 @@ static void free_tickets(mbedtls_ssl_ticket_context *tickets)
 #endif
 }
 
-#if defined(MBEDTLS_ERROR_C)
+#if defined(MBEDTLS_ERROR_C) && MBEDTLS_VERSION_NUMBER < 0x04000000 /* 4.x has it for all levels in one, in a buffer */
 #include <mbedtls/error.h>
+#define HAS_ERROR_TEXT 1
+#else
+#define HAS_ERROR_TEXT 0
 #endif
 
 static const char *error_text(int error)
 {
     const char *text = NULL;
-#if defined(MBEDTLS_ERROR_C)
+#if HAS_ERROR_TEXT
     text = mbedtls_high_level_strerr(error);
 #else
     (void)error;
@@ -329,8 +350,8 @@ static const char *use_rules(struct midge_tls *t, const struct midge_tls_options
     if (o->psk) {
         t->psk = o->psk;
         t->psk_user = o->psk_user;
-        mbedtls_ssl_conf_psk_cb(&t->config, ask_psk, t);
-    } else if (!o->no_tickets) { /* a resumed session does not tell which PSK it began with */
+        mbedtls_ssl_conf_psk_cb(&t->config, ask_psk, t); /* and no tickets: they do not tell the identity */
+    } else if (!o->no_tickets && !(o->require_certificate && TICKETS_FORGET_NAMES && to == MIDGE_TLS_1_3)) {
         t->has_tickets = true;
         return open_tickets(&t->tickets, &t->dice, &t->config) ? NULL : "no tickets";
     }
@@ -341,6 +362,8 @@ static const char *refuse_unknown(const struct midge_tls_options *o)
 {
     if (o->certificate_file || o->key_file || o->ca_file || o->ca_path || o->crl_file)
         return "this TLS reads certificates and keys from memory only";
+    if (o->psk && !HAS_PSK)
+        return "this mbedTLS is built without pre-shared keys";
     return o->ciphers || o->ciphers_1_3 || o->groups ? "this TLS chooses ciphers and groups itself" : NULL;
 }
 

@@ -294,7 +294,6 @@ static bool prepare(struct change *ch)
     for (const struct conf_listener *l = ch->c->listeners; l; l = l->next)
         listeners++;
     ch->rules = calloc(listeners + 1, sizeof *ch->rules);
-    snprintf(ch->why, ch->why_size, "no memory");
     if (!ch->rules)
         return false;
     for (const struct conf_listener *l = ch->c->listeners; l; l = l->next, ch->count++)
@@ -450,6 +449,7 @@ bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits 
                size_t why_size)
 {
     struct change ch = { .d = d, .c = c, .limits = limits, .why = why, .why_size = why_size };
+    snprintf(why, why_size, "no memory");
     bool ok = prepare(&ch);
     bool done = ok && open_new(&ch) && renew(&ch, c);
     if (done)
@@ -476,6 +476,25 @@ bool doors_check(struct midge_loop *loop, const struct conf *c, char *why, size_
             return blame_listener(&ch, l);
     }
     return true;
+}
+
+bool doors_restrict(const struct doors *d)
+{
+    const struct door *door = d->all;
+    while (door && !door->rules.acl)
+        door = door->next;
+    return door;
+}
+
+bool doors_differ(const struct doors *d, const struct midge_limits *limits)
+{
+    for (const struct door *door = d->all; door; door = door->next) {
+        const struct midge_limits *l = &door->rules.limits;
+        if (l->max_qos != limits->max_qos || l->alias_in != limits->alias_in ||
+            l->alias_out != limits->alias_out)
+            return true;
+    }
+    return false;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@ on stubs of its headers.
 """
 import itertools
 import os
+import pathlib
 import re
 import socket
 import ssl
@@ -203,6 +204,9 @@ def test_states_are_told_and_nothing_is_left(own):
         assert stop(own) == 0
     said = [line for line in own.lines if line in ("ready", "stopped")]
     assert said == ["ready", "stopped"]
+    events = [int(line.split()[2]) for line in own.lines if line.startswith("event MIDGE_EVENT")]
+    if events:  # ready, two clients up and down, stopped; the linux target is built without
+        assert events[0] == 0 and events[-1] == 1 and sorted(events[1:-1]) == [2, 2, 3, 3]
     assert own.wait_line(r"sockets (\d+) waiting (\d+)").groups() == ("0", "0")
 
 
@@ -241,6 +245,28 @@ def test_a_reader_that_stalls_holds_up_nobody(own, tmp_path):
     assert own.wait_line(r"waiting (\d+)").group(1) == "0"
 
 
+def test_low_memory_is_told_and_the_broker_goes_on(own):
+    own.wait_line("^posted")
+    ids = [f"sleeper{i}" for i in range(12)]
+    for i in ids:
+        s = sub(own.port, "-i", i, "-c", "-q", "1", "-t", i)
+        s.terminate()
+        s.wait()
+    for i in ids:  # more than the block of 96 kB
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(own.port), "-V", "5", "-q", "1", "-t", i, "-l"],
+                       input=(b"x" * 1200 + b"\n") * 10, timeout=TIMEOUT_S, stderr=subprocess.DEVNULL, check=False)
+    own.wait_line("memory limit is reached")
+    if any(line.startswith("event ") for line in own.lines):
+        own.wait_line("^event MIDGE_EVENT 4")
+    for i in ids:  # who comes and takes his messages makes room
+        c = socket.create_connection(("127.0.0.1", own.port), TIMEOUT_S)
+        name = i.encode()
+        c.sendall(b"\x10" + bytes([12 + len(name)]) + b"\x00\x04MQTT\x04\x02\x00\x3c\x00" + bytes([len(name)]) + name)
+        assert c.recv(4) == CONNACK
+        c.close()
+    assert stop(own) == 0
+
+
 def test_connections_above_the_limit_are_closed(own):
     own.wait_line("^posted")
     full = [client(own.port) for _ in range(24)]
@@ -262,15 +288,21 @@ def test_connections_above_the_limit_are_closed(own):
 
 @pytest.fixture
 def restart(start, tmp_path):
-    """Starts a broker that finds the state of the one before."""
+    """Starts a broker that finds the state of the one before: the stubs' NVS is a file, the linux target's flash too."""
+    flash = []
 
     def begin(**env):
-        check = start(CHECK="own", STUB_NVS=str(tmp_path / "nvs"), **env)
+        known = {"CHECK_FLASH": flash[0]} if flash else {}
+        check = start(CHECK="own", STUB_NVS=str(tmp_path / "nvs"), **known, **env)
         check.port = int(check.wait_line(r"^port (\d+)").group(1))
         check.wait_line("^posted")
+        flash[:] = [line.split()[1] for line in check.lines if line.startswith("flash ")]
+        check.flash = pathlib.Path(flash[0] if flash else tmp_path / "nvs")
         return check
 
-    return begin
+    yield begin
+    for file in flash:
+        os.remove(file)
 
 
 def leave_state(check):
@@ -288,7 +320,6 @@ def find_state(check):
     assert found.stdout.split(b"\n")[:2] == [b"while you slept", b"on"]
 
 
-@pytest.mark.stubs
 def test_state_outlives_a_stop(restart):
     before = restart(CHECK_NVS="1")
     leave_state(before)
@@ -298,12 +329,11 @@ def test_state_outlives_a_stop(restart):
     assert stop(after) == 0
 
 
-@pytest.mark.stubs
-def test_state_outlives_a_power_cut_after_the_loss_window(restart, tmp_path):
+def test_state_outlives_a_power_cut_after_the_loss_window(restart):
     before = restart(CHECK_NVS="1")
     leave_state(before)
     end = time.monotonic() + TIMEOUT_S
-    while b"lamp" not in (tmp_path / "nvs").read_bytes() and time.monotonic() < end:
+    while b"lamp" not in before.flash.read_bytes() and time.monotonic() < end:
         time.sleep(0.05)  # it is written behind everything that leave_state did
     time.sleep(0.2)  # the names that go with it
     before.kill()
@@ -312,7 +342,6 @@ def test_state_outlives_a_power_cut_after_the_loss_window(restart, tmp_path):
     assert stop(after) == 0
 
 
-@pytest.mark.stubs
 def test_accounts_in_nvs(restart):
     check = restart(CHECK_ACCOUNTS="1")
     sensor, panel = ("-u", "sensor", "-P", "secret"), ("-u", "panel", "-P", "other")
