@@ -82,7 +82,7 @@ static bool read_v2(struct midge_proxy_source *out, const uint8_t *b)
         return true;
     if (command != 0x21)
         return false;
-    unsigned ip = family == 0x11 ? 4 : family == 0x21 ? 16 : 0;
+    size_t ip = family == 0x11 ? 4 : family == 0x21 ? 16 : 0;
     if (!ip)
         return true; /* neither TCP over IPv4 nor IPv6: nobody that we could name */
     if (size < V2_HEAD + 2 * ip + 4)
@@ -144,7 +144,7 @@ static void take(struct proxy *p, uint8_t byte)
 static void feed(struct midge_layer *l, uint8_t *bytes, size_t n)
 {
     struct proxy *p = (struct proxy *)(void *)l;
-    for (; n && !l->greeted && !l->chain->ended; bytes++, n--)
+    for (; n && p->head; bytes++, n--)
         take(p, *bytes);
     midge_layer_up(l, bytes, n);
 }

@@ -18,6 +18,17 @@
 typedef char mbedtls_ssl_ticket_context; /* has no member that is used */
 #endif
 
+#if defined(MBEDTLS_KEY_EXCHANGE_SOME_PSK_ENABLED) || defined(MBEDTLS_SSL_HANDSHAKE_WITH_PSK_ENABLED)
+#define HAS_PSK 1
+#else
+#define HAS_PSK 0
+#ifndef MBEDTLS_PSK_MAX_LEN
+#define MBEDTLS_PSK_MAX_LEN 32
+#endif
+#define mbedtls_ssl_set_hs_psk(ssl, key, n) MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE
+#define mbedtls_ssl_conf_psk_cb(config, ask, user) (void)(ask)
+#endif
+
 #include <stddef.h>
 #include <string.h>
 
@@ -341,6 +352,8 @@ static const char *refuse_unknown(const struct midge_tls_options *o)
 {
     if (o->certificate_file || o->key_file || o->ca_file || o->ca_path || o->crl_file)
         return "this TLS reads certificates and keys from memory only";
+    if (o->psk && !HAS_PSK)
+        return "this mbedTLS is built without pre-shared keys";
     return o->ciphers || o->ciphers_1_3 || o->groups ? "this TLS chooses ciphers and groups itself" : NULL;
 }
 

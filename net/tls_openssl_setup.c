@@ -313,15 +313,19 @@ static bool set_psk(const struct making *m, struct midge_tls *t)
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
-void midge_openssl_drop(struct midge_tls *shared)
+static void free_shared(struct midge_tls *shared)
 {
-    if (--shared->refs)
-        return;
     SSL_CTX_free(shared->ctx);
     BIO_meth_free(shared->wire);
     free(shared->psk_identity);
     OPENSSL_cleanse(shared->psk_key, sizeof shared->psk_key);
     free(shared);
+}
+
+void midge_openssl_drop(struct midge_tls *shared)
+{
+    if (--shared->refs == 0)
+        free_shared(shared);
 }
 
 static bool set_up(const struct making *m, struct midge_tls *t)
@@ -347,6 +351,6 @@ struct midge_tls *midge_openssl_open(const struct midge_tls_options *o, char *wh
     else if (set_up(&m, t))
         return t;
     if (t)
-        midge_openssl_drop(t);
+        free_shared(t);
     return NULL;
 }

@@ -303,7 +303,7 @@ static bool check_places(struct conf_reader *r)
             if ((a->port || a->unix_path) && conf_same_place(a, b)) {
                 const struct conf_text at = { NULL, b->file, b->line };
                 return conf_fail_at(r, &at, "listener",
-                               "the same address has a listener already; leave one of them out");
+                                    "the same address has a listener already; leave one of them out");
             }
     return true;
 }
@@ -323,11 +323,11 @@ static bool check_listener(struct conf_reader *r, const struct conf_listener *l)
     bool has_ca = l->cafile.text || l->capath.text;
     if (l->require_certificate && !has_ca)
         return conf_fail_at(r, &at, "require_certificate",
-                       "needs cafile or capath, to know whose certificates are good");
+                            "needs cafile or capath, to know whose certificates are good");
     if ((l->use_identity_as_username || l->use_subject_as_username) && !has_ca && !l->psk_hint.text)
-        return conf_fail_at(r, &at,
-                       l->use_identity_as_username ? "use_identity_as_username" : "use_subject_as_username",
-                       "needs cafile or capath and the clients' certificates, or psk_hint");
+        return conf_fail_at(
+            r, &at, l->use_identity_as_username ? "use_identity_as_username" : "use_subject_as_username",
+            "needs cafile or capath and the clients' certificates, or psk_hint");
     if (l->psk_hint.text && !conf_auth_of(r->conf, l)->psk_file.text)
         return conf_fail_at(r, &l->psk_hint, "psk_hint", "needs psk_file");
     return true;
@@ -459,9 +459,6 @@ void conf_say_unchanged(const struct conf *old, const struct conf *now,
 }
 
 /* ---- include_dir, listener ------------------------------------------------------------------------------ */
-
-bool conf_set_include_dir(struct conf_reader *r, char *value);
-bool conf_set_listener(struct conf_reader *r, char *value);
 
 static int is_conf(const struct dirent *e)
 {

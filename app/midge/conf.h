@@ -76,14 +76,16 @@ struct conf_bridge {
     struct conf_list addresses;
     struct midge_bridge_map *maps;
     size_t map_count;
-    uint8_t version;      /* place in "mqttv31 mqttv311 mqttv50" */
+    uint8_t version; /* place in "mqttv31 mqttv311 mqttv50" */
     uint8_t start, transport, tls_version;
-    uint8_t policy;       /* enum midge_queue_policy, of topics that follow */
-    bool topic_retain;    /* the same */
-    uint8_t local_clean;  /* enum conf_choice */
-    bool clean_session, try_private, round_robin, notifications, notify_local_only, unsubscribe, outgoing_retain;
+    uint8_t policy;      /* enum midge_queue_policy, of topics that follow */
+    bool topic_retain;   /* the same */
+    uint8_t local_clean; /* enum conf_choice */
+    bool clean_session, try_private, round_robin, notifications, notify_local_only, unsubscribe,
+        outgoing_retain;
     bool split_horizon, insecure, unused_flag;
-    int64_t keepalive_s, idle_s, threshold, restart_s, restart_cap_s, packet_bytes, inflight, session_expiry_s;
+    int64_t keepalive_s, idle_s, threshold, restart_s, restart_cap_s, packet_bytes, inflight,
+        session_expiry_s;
     int64_t queue_bytes, queue_msgs, replay_per_s, unused_number;
     struct conf_text client_id, local_client_id, username, password, notify_topic, bind_address, ws_path;
     struct conf_text cafile, capath, certfile, keyfile, alpn, psk, identity, ciphers, ciphers_13, unused_text;
@@ -258,7 +260,11 @@ bool conf_number(struct conf_reader *r, const char *word, int64_t min, int64_t m
 bool conf_text_set(struct conf_reader *r, struct conf_text *t, const char *value);
 bool conf_list_add(struct conf_reader *r, struct conf_list *list, const char *value);
 bool conf_read_file(struct conf_reader *r, const char *file);
-void conf_unset_numbers(void *base, enum conf_scope scope); /* those that nobody gives are told from those given */
+/* Of the keys of these names, as struct conf_key has them. */
+bool conf_set_include_dir(struct conf_reader *r, char *value);
+bool conf_set_listener(struct conf_reader *r, char *value);
+void conf_unset_numbers(void *base,
+                        enum conf_scope scope); /* those that nobody gives are told from those given */
 bool conf_fail_at(struct conf_reader *r, const struct conf_text *t, const char *key, const char *what);
 
 /* conf_bridge.c: there is a `connection` above this line, which is noted. */

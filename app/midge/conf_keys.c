@@ -39,9 +39,6 @@ const char *conf_part_name(enum conf_part part)
 
 /* ---- keys that are not like the others ------------------------------------------------------------------ */
 
-bool conf_set_include_dir(struct conf_reader *r, char *value);
-bool conf_set_listener(struct conf_reader *r, char *value);
-
 static bool set_flag_of(struct conf_reader *r, char *value, bool *out)
 {
     const char *word = conf_word(&value);

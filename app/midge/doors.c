@@ -478,6 +478,25 @@ bool doors_check(struct midge_loop *loop, const struct conf *c, char *why, size_
     return true;
 }
 
+bool doors_restrict(const struct doors *d)
+{
+    const struct door *door = d->all;
+    while (door && !door->rules.acl)
+        door = door->next;
+    return door;
+}
+
+bool doors_differ(const struct doors *d, const struct midge_limits *limits)
+{
+    for (const struct door *door = d->all; door; door = door->next) {
+        const struct midge_limits *l = &door->rules.limits;
+        if (l->max_qos != limits->max_qos || l->alias_in != limits->alias_in ||
+            l->alias_out != limits->alias_out)
+            return true;
+    }
+    return false;
+}
+
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
 void doors_end(struct doors *d)

@@ -42,6 +42,9 @@ void doors_limits(const struct conf *c, uint32_t descriptors, struct midge_limit
  * on c is in force; it must live until the next one is. `limits` as doors_limits makes them. */
 bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits *limits, char *why,
                size_t why_size);
+/* Does any door have rights that restrict, or limits of its own? */
+bool doors_restrict(const struct doors *d);
+bool doors_differ(const struct doors *d, const struct midge_limits *limits);
 /* Would that do, as far as one can tell without opening anything? `loop` serves nobody. */
 bool doors_check(struct midge_loop *loop, const struct conf *c, char *why, size_t why_size);
 /* Before the loop is freed. */

@@ -146,6 +146,16 @@ static const struct midge_limits *on_limits(void *user, void *peer)
     return doors_peer_limits(peer);
 }
 
+/* Without rights and limits of listeners nobody is asked for them, and of messages is told only who logs them: each
+ * one would be. */
+static void ask_what_matters(struct app *app)
+{
+    struct midge_hooks *hooks = midge_loop_hooks(app->loop);
+    hooks->allow = doors_restrict(&app->doors) ? on_allow : NULL;
+    hooks->no_messages = !(app->logs.kinds & 1u << MIDGE_LOG_DEBUG);
+    hooks->limits = doors_differ(&app->doors, app->inside.limits) ? on_limits : NULL;
+}
+
 /* ---- what is said -------------------------------------------------------------------------------------- */
 
 static void say_places(struct app *app)
@@ -203,6 +213,7 @@ static bool change(struct app *app, struct conf *c)
     if (!doors_set(&app->doors, c, &limits, app->why, WHY_SIZE))
         return false;
     use_limits(app, &limits);
+    ask_what_matters(app);
     if (!logs_set(&app->logs, c, app->options->verbose, app->why, WHY_SIZE))
         logs_say(&app->logs, MIDGE_LOG_ERROR, "SIGHUP: %s; the log stays as it is", app->why);
     if (!bridges_set(&app->bridges, c, app->why, WHY_SIZE))
@@ -338,12 +349,7 @@ static uint32_t sys_interval_s(const struct conf *c)
 
 static bool make_loop(struct app *app)
 {
-    const struct midge_hooks hooks = { .user = app,
-                                       .login = on_login,
-                                       .allow = on_allow,
-                                       .event = on_event,
-                                       .lost = on_lost,
-                                       .limits = on_limits };
+    const struct midge_hooks hooks = { .user = app, .login = on_login, .event = on_event, .lost = on_lost };
     const struct midge_loop_config config = {
         .limits = &app->limits[0],
         .hooks = &hooks,
@@ -401,6 +407,7 @@ static bool begin(struct app *app)
         !doors_set(&app->doors, app->conf, &app->limits[0], app->why, WHY_SIZE) ||
         !bridges_set(&app->bridges, app->conf, app->why, WHY_SIZE))
         return false;
+    ask_what_matters(app);
     if (!leave_root(app) ||
         !inside_open(&app->inside, app->conf, sys_interval_s(app->conf), app->why, WHY_SIZE))
         return false;

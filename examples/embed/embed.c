@@ -128,7 +128,7 @@ static bool memory_limit(void)
         snprintf(topic, sizeof topic, "t/%u", stored);
         err = small_publish(&s, topic, (struct midge_slice){ payload, sizeof payload }, true);
     }
-    bool refused = err == MIDGE_ERR_NO_MEMORY;
+    bool refused = err == MIDGE_ERR_FULL || err == MIDGE_ERR_NO_MEMORY;
     printf("        %u retained messages of 1000 bytes fit into 32 kB, the next was refused\n", stored);
     bool freed =
         small_publish(&s, "t/0", (struct midge_slice){ NULL, 0 }, true) == MIDGE_OK; /* clears that one */

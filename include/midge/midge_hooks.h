@@ -130,6 +130,8 @@ struct midge_hooks {
     /* Milliseconds since 1970, for what expires while no broker runs; 0 = not known (yet): then no time counts as
      * passed. NULL: never known. Asked once a turn, with a store only. */
     uint64_t (*wall_ms)(void *user);
+    /* `event` is not told MIDGE_EV_MESSAGE, which costs a look at each message. */
+    bool no_messages;
 };
 
 #ifdef __cplusplus

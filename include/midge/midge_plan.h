@@ -18,9 +18,9 @@
     (4 * ((n) <= 16 ? 8 : (n) <= 32 ? 16 : (n) <= 64 ? 32 : (n) <= 128 ? 64 : (n) <= 256 ? 128 :             \
           (n) <= 512 ? 256 : (n) <= 1024 ? 512 : (n) <= 2048 ? 1024 : (n)))
 
-#define MIDGE_PLAN_START 376   /* the broker and the root of its subscriptions */
-#define MIDGE_PLAN_CONN 112    /* a connection */
-#define MIDGE_PLAN_SESSION 49  /* a session, and the client id */
+#define MIDGE_PLAN_START 328   /* the broker and the root of its subscriptions */
+#define MIDGE_PLAN_CONN 120    /* a connection */
+#define MIDGE_PLAN_SESSION 52  /* a session, and the client id */
 #define MIDGE_PLAN_REST 40     /* what a session has that outlives its connection */
 #define MIDGE_PLAN_OUTBOX 56   /* a session to which a message was routed */
 #define MIDGE_PLAN_SUB 32      /* a subscription */

@@ -57,6 +57,10 @@ struct midge_loop_config {
 /* NULL: not enough memory or descriptors. config NULL = all defaults. */
 MIDGE_MUST_USE struct midge_loop *midge_loop_new(const struct midge_loop_config *config);
 
+ /* The hooks as the broker sees them. They may be changed on the loop's thread, outside of a hook: one that is not
+ * needed is better NULL, so that nobody is asked for nothing. */
+struct midge_hooks *midge_loop_hooks(struct midge_loop *loop);
+
 /* The broker inside, for midge.h's calls on the loop's thread, and the time of this pass to hand them. */
 struct midge *midge_loop_broker(struct midge_loop *loop);
 midge_ms midge_loop_now(const struct midge_loop *loop);

@@ -205,7 +205,7 @@ static int open_tcp(struct opening *o, char *why, size_t why_size)
     }
     const struct addrinfo *failed;
     err = open_all(o, list, &failed);
-    if (err) {
+    if (err && failed) {
         char text[MIDGE_PEER_TEXT];
         midge_address_text(failed->ai_addr, text, sizeof text);
         snprintf(why, why_size, "cannot listen on %s: %s", text, strerror(err));
@@ -252,15 +252,18 @@ static int open_unix(struct opening *o, char *why, size_t why_size)
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     const char *path = o->what->unix_path;
     size_t n = strlen(path);
+    int fd = -1;
     errno = ENAMETOOLONG;
     if (n < sizeof address.sun_path) {
         memcpy(address.sun_path, path, n);
-        int fd = bind_unix(&address, o->what->unix_mode);
-        o->listener->unix_path = fd >= 0 ? strdup(path) : NULL;
-        if (fd >= 0 && add(o, fd))
-            return 0;
+        memcpy(o->listener->unix_path, path, n);
+        fd = bind_unix(&address, o->what->unix_mode);
     }
+    if (fd >= 0 && add(o, fd))
+        return 0;
     int err = errno;
+    if (fd >= 0)
+        unlink(path);
     snprintf(why, why_size, "cannot listen on '%s': %s", path, strerror(err));
     return err;
 }
@@ -293,7 +296,6 @@ static void free_listener(struct midge_listener *l)
 {
     if (l->settings)
         midge_settings_drop(l->settings);
-    free(l->unix_path);
     free(l);
 }
 
@@ -308,7 +310,7 @@ static void announce(const struct midge_loop *loop, const struct midge_door *d)
                       bound.ss_family == AF_INET6 ? "ipv6" : "ipv4", d->port);
         else
             midge_say(loop, MIDGE_LOG_NOTICE, "Opening unix listen socket on path %s.",
-                      d->listener->unix_path ? d->listener->unix_path : "(inherited)");
+                      *d->listener->unix_path ? d->listener->unix_path : "(inherited)");
     }
 }
 
@@ -331,8 +333,6 @@ static void abandon(struct opening *o)
         o->doors = d->next;
         close_door(d);
     }
-    if (o->listener->unix_path)
-        unlink(o->listener->unix_path);
     free_listener(o->listener);
 }
 
@@ -403,7 +403,7 @@ void midge_listener_close(struct midge_listener *l)
             close(d->fd);
             d->fd = -1;
         }
-    if (l->unix_path && !l->closed)
+    if (*l->unix_path && !l->closed)
         unlink(l->unix_path);
     l->closed = true;
     loop->listener_ended = true;

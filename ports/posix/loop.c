@@ -172,8 +172,10 @@ static bool start(struct midge_loop *loop)
         return false;
     loop->address_seed |= 1;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    loop->greeting_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (loop->epoll_fd < 0 || loop->wake_fd < 0 || !midge_loop_watch(loop, loop->wake_fd, false, woken, loop))
+    if (loop->epoll_fd < 0 || !midge_loop_watch(loop, loop->wake_fd, false, woken, loop) ||
+        !midge_loop_watch(loop, loop->greeting_fd, false, midge_socks_hear, loop))
         return false;
     const struct midge_config config = {
         .memory = loop->config.memory,
@@ -207,6 +209,7 @@ struct midge_loop *midge_loop_new(const struct midge_loop_config *config)
     if (!loop->hooks.wall_ms)
         loop->hooks.wall_ms = wall_ms;
     loop->epoll_fd = -1;
+    loop->greeting_fd = -1;
     loop->wake_fd = -1;
     loop->greeting.tail = &loop->greeting.first;
     loop->closing.tail = &loop->closing.first;
@@ -240,6 +243,8 @@ void midge_loop_free(struct midge_loop *loop)
         loop->watches = w->next;
         free(w);
     }
+    if (loop->greeting_fd >= 0)
+        close(loop->greeting_fd);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
     if (loop->epoll_fd >= 0)
@@ -250,6 +255,11 @@ void midge_loop_free(struct midge_loop *loop)
 struct midge *midge_loop_broker(struct midge_loop *loop)
 {
     return loop->broker;
+}
+
+struct midge_hooks *midge_loop_hooks(struct midge_loop *loop)
+{
+    return &loop->hooks;
 }
 
 midge_ms midge_loop_now(const struct midge_loop *loop)
@@ -349,7 +359,6 @@ static int pass(struct midge_loop *loop, midge_ms until)
         return errno;
     loop->now = clock_ms();
     loop->stats.passes++;
-    loop->greetings_heard = 0;
     for (int i = 0; i < n; i++)
         hand_over(&events[i]);
     settle(loop);

@@ -5,6 +5,7 @@
 #include "mosq_broker.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +21,7 @@ struct run {
     char *scratch; /* for what callbacks are shown, NUL-terminated */
     size_t scratch_size;
     char *key_password; /* NUL-terminated; NULL = none */
+    char alpn[64];      /* names with commas between them; "" = the usual one */
 };
 
 /* ---- stopping ------------------------------------------------------------------------------------------ */
@@ -193,6 +195,7 @@ static int listen_on_it(struct run *run, char *why, size_t why_size)
         what.tls.ca = bytes(tls->cacert_buf, tls->cacert_bytes);
         what.tls.require_certificate = tls->cacert_buf != NULL;
         what.tls.key_password = run->key_password;
+        what.tls.alpn = *run->alpn ? run->alpn : NULL;
     }
     return midge_loop_open(run->loop, &what, NULL, why, why_size);
 }
@@ -227,6 +230,15 @@ static int serve(struct run *run)
 }
 
 /* 0, or why this configuration cannot be served. */
+/* False: too long. */
+static bool join_alpn(struct run *run, const char *const *names)
+{
+    size_t n = 0;
+    for (; names && *names && n < sizeof run->alpn; names++)
+        n += (size_t)snprintf(run->alpn + n, sizeof run->alpn - n, "%s%s", n ? "," : "", *names);
+    return n < sizeof run->alpn;
+}
+
 static int check(struct run *run)
 {
     if (run->config->port < 0 || run->config->port > UINT16_MAX) {
@@ -236,6 +248,10 @@ static int check(struct run *run)
     const esp_tls_cfg_server_t *tls = run->config->tls_cfg;
     if (tls && (!tls->servercert_buf || !tls->serverkey_buf)) {
         midge_log_line(&run->log, MIDGE_LOG_ERROR, "Error: tls_cfg has no servercert_buf or no serverkey_buf.");
+        return MOSQ_ERR_TLS;
+    }
+    if (tls && !join_alpn(run, tls->alpn_protos)) {
+        midge_log_line(&run->log, MIDGE_LOG_ERROR, "Error: the names in tls_cfg's alpn_protos are too long.");
         return MOSQ_ERR_TLS;
     }
     if (tls && tls->serverkey_password) {

@@ -29,7 +29,8 @@ struct midge_settings {
     struct midge_tls *tls; /* owns; NULL = none */
     const struct midge_tls_provider *provider;
     struct midge_ws_options ws;
-    char *ws_path, **ws_origins; /* own what `ws` borrows */
+    char *ws_path;           /* these own what `ws` borrows */
+    const char **ws_origins;
     struct midge_psk_table *psks; /* owns; what `tls` asks */
     void *user;
 };
@@ -43,7 +44,7 @@ struct midge_listener {
     uint8_t transport;
     bool proxy;
     bool closed;
-    char *unix_path;                 /* owns; NULL = none */
+    char unix_path[108];             /* as long as the kernel's; "" = none */
 };
 
 /* A listening socket. */
@@ -149,6 +150,7 @@ struct midge_loop {
     struct midge *broker;
     midge_ms now;                    /* the clock, read once a pass */
     int epoll_fd;
+    int greeting_fd;                 /* an epoll in that one: of those who greet */
     int wake_fd;                     /* eventfd: a stop, or something in the postbox */
     atomic_bool stop;
     bool stopping;                   /* what is left is sent, then everything is closed */
@@ -165,7 +167,6 @@ struct midge_loop {
     struct midge_sock_queue closing;
     struct midge_sock *dead;
     struct midge_link *stirred;      /* their layers may have something to say */
-    uint32_t greetings_heard;        /* in this pass */
     struct midge_watch *watches;
     struct midge_uplink *uplinks;
     bool uplink_ended;               /* one of them is to be freed */
@@ -237,6 +238,8 @@ bool midge_link_source(const struct midge_link *link, struct sockaddr_storage *o
 /* Takes fd. A connection the core does not want is closed. */
 void midge_sock_open(struct midge_door *d, int fd, const struct sockaddr *peer);
 void midge_sock_event(struct midge_sock *s, uint32_t events);
+/* Some of those who greet have something to say: a few of them are heard. */
+void midge_socks_hear(void *user, int fd);
 /* Sends what the core has for this connection, then does what it asks: close, pause, go on. */
 void midge_sock_serve(struct midge_sock *s);
 /* MQTT's bytes, in and out, for the link: what the peer sent; what there is to send. */

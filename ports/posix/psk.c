@@ -10,14 +10,15 @@
 #define IDENTITY_MAX 256u
 
 struct psk {
-    char *identity;
-    uint8_t *key;
+    struct psk *next;
     uint32_t len;
+    uint8_t key[KEY_MAX];
+    char identity[IDENTITY_MAX + 1];
 };
 
+/* Looked through from the first to the last: next to a handshake that is nothing, also for thousands. */
 struct midge_psk_table {
-    struct psk *rows; /* by identity */
-    size_t count;
+    struct psk *first;
 };
 
 static int digit(char c)
@@ -31,7 +32,7 @@ static int digit(char c)
 static bool read_key(struct psk *out, const char *hex)
 {
     size_t n = strlen(hex);
-    if (n == 0 || n % 2 || n / 2 > KEY_MAX || !(out->key = malloc(n / 2)))
+    if (n == 0 || n % 2 || n / 2 > KEY_MAX)
         return false;
     out->len = (uint32_t)(n / 2);
     for (size_t i = 0; i < n / 2; i++) {
@@ -43,15 +44,22 @@ static bool read_key(struct psk *out, const char *hex)
     return true;
 }
 
-/* False: it is no identity:key. The row is freed with the table either way. */
-static bool read_row(struct psk *out, char *line)
+/* False: it is no identity:key. */
+static bool read_row(struct psk *out, const char *line)
 {
-    char *colon = strchr(line, ':');
-    if (!colon || colon == line || (size_t)(colon - line) > IDENTITY_MAX)
+    const char *colon = strchr(line, ':');
+    size_t n = colon ? (size_t)(colon - line) : 0;
+    if (n == 0 || n > IDENTITY_MAX || !read_key(out, colon + 1))
         return false;
-    *colon = '\0';
-    out->identity = strdup(line);
-    return out->identity && read_key(out, colon + 1);
+    memcpy(out->identity, line, n);
+    out->identity[n] = '\0';
+    return true;
+}
+
+static void free_row(struct psk *row)
+{
+    explicit_bzero(row, sizeof *row);
+    free(row);
 }
 
 static bool add_line(struct midge_psk_table *t, char *line)
@@ -59,17 +67,16 @@ static bool add_line(struct midge_psk_table *t, char *line)
     line[strcspn(line, "\r\n")] = '\0';
     if (!*line || *line == '#')
         return true;
-    struct psk *rows = realloc(t->rows, (t->count + 1) * sizeof *rows);
-    if (!rows)
+    struct psk *row = malloc(sizeof *row);
+    if (!row)
         return false;
-    t->rows = rows;
-    rows[t->count] = (struct psk){ .identity = NULL };
-    return read_row(&rows[t->count++], line);
-}
-
-static int by_identity(const void *a, const void *b)
-{
-    return strcmp(((const struct psk *)a)->identity, ((const struct psk *)b)->identity);
+    if (!read_row(row, line)) {
+        free_row(row);
+        return false;
+    }
+    row->next = t->first;
+    t->first = row;
+    return true;
 }
 
 /* The number of the line that is wrong; 0 = none. */
@@ -104,41 +111,26 @@ struct midge_psk_table *midge_psk_read(const char *path, char *why, size_t why_s
         errno = EPROTO;
         return NULL;
     }
-    if (t->count)
-        qsort(t->rows, t->count, sizeof *t->rows, by_identity);
     return t;
 }
 
 uint32_t midge_psk_find(void *table, const char *identity, uint8_t *key, uint32_t size)
 {
-    const struct midge_psk_table *t = table;
-    size_t from = 0, to = t->count;
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-        const struct psk *row = &t->rows[middle];
-        int order = strcmp(identity, row->identity);
-        if (order == 0 && row->len <= size) {
-            memcpy(key, row->key, row->len);
-            return row->len;
-        }
-        if (order <= 0)
-            to = middle;
-        else
-            from = middle + 1;
-    }
-    return 0;
+    const struct psk *row = ((const struct midge_psk_table *)table)->first;
+    while (row && strcmp(identity, row->identity) != 0)
+        row = row->next;
+    if (!row || row->len > size)
+        return 0;
+    memcpy(key, row->key, row->len);
+    return row->len;
 }
 
 void midge_psk_free(struct midge_psk_table *t)
 {
-    if (!t)
-        return;
-    for (size_t i = 0; i < t->count; i++) {
-        if (t->rows[i].key)
-            explicit_bzero(t->rows[i].key, t->rows[i].len);
-        free(t->rows[i].key);
-        free(t->rows[i].identity);
+    while (t && t->first) {
+        struct psk *row = t->first;
+        t->first = row->next;
+        free_row(row);
     }
-    free(t->rows);
     free(t);
 }

@@ -19,18 +19,24 @@ static bool serves_ws(const struct midge_listen *what)
     return what->transport >= MIDGE_TRANSPORT_WS;
 }
 
+/* One block: the pointers, then what they point to. */
 static bool copy_origins(struct midge_settings *s, const struct midge_listen *what)
 {
+    size_t count = what->ws_origin_count, bytes = count * sizeof *s->ws_origins;
     if (!what->ws_origins)
         return true;
-    s->ws_origins = calloc(what->ws_origin_count + 1, sizeof *s->ws_origins);
+    for (size_t i = 0; i < count; i++)
+        bytes += strlen(what->ws_origins[i]) + 1;
+    s->ws_origins = malloc(bytes ? bytes : 1);
     if (!s->ws_origins)
         return false;
-    for (size_t i = 0; i < what->ws_origin_count; i++)
-        if (!(s->ws_origins[i] = strdup(what->ws_origins[i])))
-            return false;
-    s->ws.origins = (const char *const *)s->ws_origins;
-    s->ws.origin_count = what->ws_origin_count;
+    char *at = (char *)(s->ws_origins + count);
+    for (size_t i = 0; i < count; i++) {
+        s->ws_origins[i] = strcpy(at, what->ws_origins[i]);
+        at += strlen(at) + 1;
+    }
+    s->ws.origins = s->ws_origins;
+    s->ws.origin_count = count;
     return true;
 }
 
@@ -101,8 +107,6 @@ void midge_settings_drop(struct midge_settings *s)
         return;
     if (s->tls)
         s->provider->close(s->tls);
-    for (char **origin = s->ws_origins; origin && *origin; origin++)
-        free(*origin);
     free((void *)s->ws_origins);
     free(s->ws_path);
     midge_psk_free(s->psks);

@@ -16,7 +16,8 @@
 #define MUCH_WAITING ((size_t)4 * 1024 * 1024)
 #define ROOM_WHEN_MUCH_WAITS ((size_t)1024)
 
-/* TLS handshakes cost a server most: so many reads of those who greet are served in a pass. */
+/* TLS handshakes cost a server most. Those who greet have an epoll of their own, of which so many are served in a
+ * pass: however many they are, the others wait for no more than these. */
 #define GREETINGS_A_PASS 4
 
 enum outcome { SENT, SOCKET_IS_FULL, PEER_IS_GONE };
@@ -31,13 +32,26 @@ static bool would_block(void)
     return errno == EAGAIN || errno == EINTR;
 }
 
+static int epoll_of(const struct midge_sock *s)
+{
+    return s->state == SOCK_GREETING ? loop_of(s)->greeting_fd : loop_of(s)->epoll_fd;
+}
+
 static void arm(struct midge_sock *s, uint32_t events)
 {
     if (s->events == events)
         return;
     struct epoll_event event = { .events = events, .data.ptr = s };
-    epoll_ctl(loop_of(s)->epoll_fd, EPOLL_CTL_MOD, s->fd, &event);
+    epoll_ctl(epoll_of(s), EPOLL_CTL_MOD, s->fd, &event);
     s->events = (uint8_t)events;
+}
+
+/* Among the others, now that it greets no more. */
+static void join_others(struct midge_sock *s)
+{
+    struct epoll_event event = { .events = s->events, .data.ptr = s };
+    epoll_ctl(loop_of(s)->greeting_fd, EPOLL_CTL_DEL, s->fd, NULL);
+    epoll_ctl(loop_of(s)->epoll_fd, EPOLL_CTL_ADD, s->fd, &event);
 }
 
 /* ---- lists --------------------------------------------------------------------------------------------- */
@@ -223,6 +237,8 @@ static void say_farewell(struct midge_sock *s)
 static void begin_close(struct midge_sock *s)
 {
     struct midge_loop *loop = loop_of(s);
+    if (s->state == SOCK_GREETING)
+        join_others(s);
     leave(s);
     s->u.until = loop->now + loop->config.limits->linger_ms;
     append(s, &loop->closing);
@@ -331,17 +347,16 @@ static void come_in(struct midge_sock *s)
     struct midge_loop *loop = loop_of(s);
     struct sockaddr_storage peer;
     address_of(s, &peer);
-    unhang(s);
-    loop->stats.greeting--;
-    if (enter(s, (const struct sockaddr *)&peer)) {
-        hang(s, &loop->open);
-        say_proxied(s, (const struct sockaddr *)&peer);
+    if (!enter(s, (const struct sockaddr *)&peer)) {
+        s->link->chain.ended = true;
+        s->link->chain.why = "a limit is reached";
         return;
     }
-    loop->stats.greeting++;
-    append(s, &loop->greeting);
-    s->link->chain.ended = true;
-    s->link->chain.why = "a limit is reached";
+    unhang(s);
+    hang(s, &loop->open);
+    loop->stats.greeting--;
+    join_others(s);
+    say_proxied(s, (const struct sockaddr *)&peer);
 }
 
 void midge_sock_take(struct midge_sock *s, const uint8_t *bytes, size_t n)
@@ -443,15 +458,9 @@ static void closing_event(struct midge_sock *s, uint32_t events)
         say_farewell(s);
 }
 
-/* True: those who greet have had their share of this pass. What waits in their sockets wakes the next one. */
-static bool must_wait(const struct midge_sock *s)
-{
-    return s->state == SOCK_GREETING && loop_of(s)->greetings_heard++ >= GREETINGS_A_PASS;
-}
-
 void midge_sock_event(struct midge_sock *s, uint32_t events)
 {
-    if (s->fd < 0 || must_wait(s))
+    if (s->fd < 0)
         return; /* closed earlier in this pass */
     if (s->state == SOCK_CLOSING) {
         closing_event(s, events);
@@ -465,6 +474,15 @@ void midge_sock_event(struct midge_sock *s, uint32_t events)
         receive(s);
     else if (events & (EPOLLERR | EPOLLHUP)) /* paused, and the peer broke off */
         die(s);
+}
+
+void midge_socks_hear(void *user, int fd)
+{
+    struct epoll_event events[GREETINGS_A_PASS];
+    (void)user;
+    int n = epoll_wait(fd, events, GREETINGS_A_PASS, 0);
+    for (int i = 0; i < n; i++)
+        midge_sock_event(events[i].data.ptr, events[i].events);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------------------- */
@@ -494,7 +512,7 @@ static bool begin(struct midge_sock *s, const struct sockaddr *peer)
     } else if (!enter(s, peer)) {
         return false;
     }
-    if (!epoll_ctl(loop_of(s)->epoll_fd, EPOLL_CTL_ADD, s->fd, &event))
+    if (!epoll_ctl(epoll_of(s), EPOLL_CTL_ADD, s->fd, &event))
         return true;
     if (s->state == SOCK_OPEN)
         midge_lost(s->u.conn, loop_of(s)->now);
@@ -526,7 +544,7 @@ static void say_came(const struct midge_door *d, const struct sockaddr *peer, bo
         return;
     midge_address_text(peer, from, sizeof from);
     snprintf(place, sizeof place, "port %u", d->port);
-    const char *on = d->port ? place : d->listener->unix_path ? d->listener->unix_path : "its socket";
+    const char *on = d->port ? place : *d->listener->unix_path ? d->listener->unix_path : "its socket";
     midge_say(loop, MIDGE_LOG_NOTICE,
               in ? "New connection from %s on %s." : "Connection from %s on %s refused: a limit is reached.",
               from, on);

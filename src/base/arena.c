@@ -1,10 +1,12 @@
 /* arena.c - one block of the caller's as memory: a bit per 8 bytes, and no header per block.
  *
- *     struct arena | map: one bit a granule, 1 = in use | granule 0 | granule 1 | ...
+ *     struct arena | map: one bit a granule, 1 = in use | pages: one byte each | granule 0 | granule 1 | ...
  *
  * A block is the lowest run of free granules that is long enough. (Large blocks kept apart at the other end
  * were tried: large ones failed more often, small ones no less.) Freeing clears bits, so neighbours join by
- * themselves. Each call takes at most a pass or two over the map.
+ * themselves. The map is divided into pages; each has a byte that no free run which begins in it is longer than,
+ * so that pages without room are passed over. It is lowered when a page was looked through in vain, and raised
+ * when a run is made. Each call takes at most a pass or two over the map.
  */
 #include "midge/midge.h"
 
@@ -17,10 +19,14 @@ typedef size_t word;
 #define ALL (~(word)0)
 #define ARENA_MIN 1024u
 
+#define PAGE 2048u     /* granules */
+#define ROOM_MAX 255u /* as many, or more */
+
 struct arena {
     uint8_t *first; /* granule 0 */
     size_t granules;
-    size_t low; /* no free granule below this one */
+    size_t low;    /* no free granule below this one */
+    uint8_t *room; /* by page: see above */
     word map[];
 };
 
@@ -29,30 +35,72 @@ static size_t granules_of(size_t bytes)
     return bytes / GRANULE + (bytes % GRANULE != 0);
 }
 
+/* The lowest bit of w that is set; w is not 0. */
+static unsigned lowest(word w)
+{
+    unsigned n = 0;
+    for (unsigned half = WORD_BITS / 2; half; half /= 2) {
+        if (w & (((word)1 << half) - 1))
+            continue;
+        w >>= half;
+        n += half;
+    }
+    return n;
+}
+
 /* First granule in from..to-1 that is in use (flip 0) or free (flip ALL); `to` when there is none. */
 static size_t scan(const struct arena *a, size_t from, size_t to, word flip)
 {
-    for (size_t at = from; at < to; at++) {
-        word w = (a->map[at / WORD_BITS] ^ flip) >> at % WORD_BITS;
-        if (w & 1)
-            return at;
-        if (w == 0)
-            at |= WORD_BITS - 1; /* nor is any other of this word */
+    while (from < to) {
+        word w = (a->map[from / WORD_BITS] ^ flip) >> from % WORD_BITS;
+        if (w) {
+            from += lowest(w);
+            return from < to ? from : to;
+        }
+        from = (from / WORD_BITS + 1) * WORD_BITS; /* nor is any other of this word */
     }
     return to;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void raise_room(struct arena *a, size_t at, size_t run)
+{
+    uint8_t *room = &a->room[at / PAGE];
+    if (run > *room)
+        *room = (uint8_t)smaller(run, ROOM_MAX);
+}
+
+/* Lowest run of n free granules that begins in at..end-1, of one page; a->granules when there is none. */
+static size_t find_in_page(struct arena *a, size_t at, size_t end, size_t n)
+{
+    size_t longest = 0;
+    while ((at = scan(a, at, end, ALL)) < end) {
+        size_t to = smaller(a->granules, at + (n > ROOM_MAX ? n : ROOM_MAX));
+        size_t run = scan(a, at, to, 0) - at;
+        if (run >= n)
+            return at;
+        longest = run > longest ? run : longest;
+        at += run;
+    }
+    a->room[(end - 1) / PAGE] = (uint8_t)smaller(longest, ROOM_MAX);
+    return a->granules;
 }
 
 /* Lowest run of n free granules; a->granules when there is none. */
 static size_t find(struct arena *a, size_t n)
 {
-    size_t at = a->low = scan(a, a->low, a->granules, ALL);
-    while (n <= a->granules - at) {
-        size_t end = scan(a, at, at + n, 0);
-        if (end == at + n)
-            return at;
-        at = scan(a, end, a->granules, ALL);
+    size_t found = a->granules;
+    a->low = scan(a, a->low, a->granules, ALL);
+    for (size_t at = a->low, end; at < a->granules && found == a->granules; at = end) {
+        end = smaller((at / PAGE + 1) * PAGE, a->granules);
+        if (a->room[at / PAGE] >= smaller(n, ROOM_MAX))
+            found = find_in_page(a, at, end, n);
     }
-    return a->granules;
+    return found;
 }
 
 static void mark(struct arena *a, size_t from, size_t to, bool used)
@@ -67,16 +115,25 @@ static void mark(struct arena *a, size_t from, size_t to, bool used)
     }
 }
 
+/* The free run that it is part of from now on may begin before it. One that was ROOM_MAX long is known already. */
 static void release(struct arena *a, size_t at, size_t n)
 {
     mark(a, at, at + n, false);
+    size_t from = at;
+    while (from && at - from < ROOM_MAX && !(a->map[(from - 1) / WORD_BITS] >> (from - 1) % WORD_BITS & 1))
+        from--;
+    raise_room(a, from, scan(a, at, smaller(a->granules, at + ROOM_MAX), 0) - from);
     if (at < a->low)
         a->low = at;
 }
 
+/* What is left of the run begins behind it, maybe in another page. */
 static void *take(struct arena *a, size_t at, size_t n)
 {
-    mark(a, at, at + n, true);
+    size_t end = at + n;
+    mark(a, at, end, true);
+    if (end < a->granules && end / PAGE != at / PAGE)
+        raise_room(a, end, ROOM_MAX);
     return a->first + at * GRANULE;
 }
 
@@ -152,11 +209,13 @@ bool midge_arena_memory(void *block, size_t size, struct midge_memory *out)
     const uint8_t *end = (uint8_t *)block + size;
     struct arena *a = (void *)((uint8_t *)block + gap(block));
     size_t words = size / (sizeof(word) + WORD_BITS * GRANULE) + 1;
-    uint8_t *map_end = (uint8_t *)(a->map + words);
-    a->first = map_end + gap(map_end);
+    size_t pages = size / (PAGE * GRANULE) + 1;
+    a->room = (uint8_t *)(a->map + words);
+    a->first = a->room + pages + gap(a->room + pages);
     a->granules = (size_t)(end - a->first) / GRANULE;
     a->low = 0;
     memset(a->map, 0, words * sizeof(word));
+    memset(a->room, ROOM_MAX, pages);
     *out = (struct midge_memory){ .user = a,
                                   .alloc = arena_alloc,
                                   .free = arena_free,

@@ -106,20 +106,41 @@ static void free_entry(struct midge *m, struct midge_entry *e)
     midge_entry_free(&m->mem, e);
 }
 
+static void leave_unacked(struct midge_session *s, struct midge_entry *before, struct midge_entry *e)
+{
+    struct midge_outbox *ob = s->outbox;
+    if (ob->resend == e)
+        ob->resend = e->next;
+    if (e->flying)
+        ob->inflight--;
+    ob->msgs--;
+    ob->bytes -= midge_msg_bytes(e->msg);
+    midge_queue_take(&ob->unacked, before, e);
+}
+
+static void take_back(struct midge_session *s, struct midge_entry *e)
+{
+    struct midge_entry *before;
+    (void)midge_inflight_find(&s->outbox->unacked, e->pid, &before);
+    leave_unacked(s, before, e);
+}
+
 /* Rights are asked for again, and lifetimes looked at, as late as can be. */
 static bool still_wanted(struct midge *m, struct midge_session *s, struct midge_entry *e)
 {
     uint32_t left_s;
-    if (!midge_msg_left(e->msg, m->age, &left_s)) { /* [MQTT-3.3.2-5] */
-        midge_book(m, s, e->qos, BOOK_EXPIRED, 1);
-        free_entry(m, e);
-        return false;
-    }
-    if (!midge_allowed(m, s, MIDGE_ACCESS_DELIVER, midge_msg_topic(e->msg))) {
+    bool alive = midge_msg_left(e->msg, m->age, &left_s); /* [MQTT-3.3.2-5] */
+    if (alive && midge_allowed(m, s, MIDGE_ACCESS_DELIVER, midge_msg_topic(e->msg)))
+        return true;
+    if (MIDGE_DURABLE && e->flying) /* it was prepared */
+        take_back(s, e);
+    if (alive) {
         midge_drop(m, s, e, MIDGE_DROP_RIGHT);
         return false;
     }
-    return true;
+    midge_book(m, s, e->qos, BOOK_EXPIRED, 1);
+    free_entry(m, e);
+    return false;
 }
 
 /* It takes a packet id and its place among the unacknowledged [MQTT-2.2.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1]. */
@@ -149,7 +170,7 @@ void midge_outbox_prepare(struct midge *m, struct midge_session *s, uint32_t win
         if (!still_wanted(m, s, e))
             continue;
         fly(m, s, e);
-        ob->resend = ob->resend ? ob->resend : e; /* to be sent, if for the first time */
+        ob->resend = ob->resend ? ob->resend : e; /* to be sent, if for the first time, and if it is wanted then */
     }
 }
 
@@ -184,8 +205,10 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
         bool placed = MIDGE_DURABLE && ob->resend && ob->resend->flying;
         bool again = MIDGE_MAX_QOS && ob->resend && (open || placed);
         struct midge_entry *e = again ? next_resend(ob) : NULL;
-        if (e)
+        if (e && (e->sent || still_wanted(m, s, e)))
             return e;
+        if (e)
+            continue;
         e = next_fresh(m, s, open && !ob->resend);
         if (!e)
             return NULL;
@@ -199,18 +222,6 @@ struct midge_entry *midge_outbox_next(struct midge *m, struct midge_session *s, 
         return e;
     }
     return NULL;
-}
-
-static void leave_unacked(struct midge_session *s, struct midge_entry *before, struct midge_entry *e)
-{
-    struct midge_outbox *ob = s->outbox;
-    if (ob->resend == e)
-        ob->resend = e->next;
-    if (e->flying)
-        ob->inflight--;
-    ob->msgs--;
-    ob->bytes -= midge_msg_bytes(e->msg);
-    midge_queue_take(&ob->unacked, before, e);
 }
 
 void midge_outbox_done(struct midge *m, struct midge_session *s, struct midge_entry *before, struct midge_entry *e)
@@ -305,11 +316,8 @@ static void give_up(struct midge_conn *c)
 {
     struct midge_entry *e = c->sending;
     c->sending = NULL;
-    if (MIDGE_MAX_QOS && !c->own_sending) {
-        struct midge_entry *before;
-        (void)midge_inflight_find(&c->session->outbox->unacked, e->pid, &before);
-        leave_unacked(c->session, before, e);
-    }
+    if (MIDGE_MAX_QOS && !c->own_sending)
+        take_back(c->session, e);
     c->own_sending = false;
     midge_drop(c->m, c->session, e, MIDGE_DROP_PACKET_SIZE);
 }

@@ -76,7 +76,7 @@ static struct midge_msg *make_msg(struct midge_conn *c, const struct midge_publi
 
 static void tell_message(struct midge_conn *c, const struct midge_msg *msg, bool dup)
 {
-    if (!c->m->hooks->event)
+    if (!c->m->hooks->event || c->m->hooks->no_messages)
         return;
     struct midge_message message;
     midge_show(c->m, msg, &message);

@@ -146,11 +146,16 @@ static struct midge_entry *make_entry(struct midge *m, struct midge_session *s, 
                                       struct midge_msg *msg)
 {
     struct midge_entry *e = midge_entry_new(&m->mem, s, msg, &r->id, r->id ? 1 : 0);
+    if (e)
+        e->qos = r->qos < msg->qos ? r->qos : msg->qos;
+    if (e && MIDGE_DURABLE && !midge_durable_expect(m, e)) {
+        midge_entry_free(&m->mem, e);
+        e = NULL;
+    }
     if (!e) {
         midge_quota_starved(m);
         return NULL;
     }
-    e->qos = r->qos < msg->qos ? r->qos : msg->qos;
     e->retain = true; /* [MQTT311-3.3.1-8] */
     midge_msg_drop(&m->mem, r->last);
     r->last = midge_msg_hold(msg);

@@ -338,7 +338,11 @@ void midge_restored(struct midge *m, midge_ms now)
     forget_sessions(m);
     midge_durable_settle(m);
     midge_durable_meta(m);
-    for (struct midge_link *l = m->sessions.away.head; l; l = l->next)
-        midge_session_arm(m, MIDGE_CONTAINER(struct midge_rest, away, l)->session);
+    for (struct midge_link *l = m->sessions.away.head; l; l = l->next) {
+        struct midge_rest *rest = MIDGE_CONTAINER(struct midge_rest, away, l);
+        if (rest->gone_at == START_AGE) /* gone as from now, also for the one who restores after the next crash */
+            midge_durable_session(m, rest->session);
+        midge_session_arm(m, rest->session);
+    }
     midge_leave(m);
 }

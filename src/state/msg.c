@@ -69,7 +69,8 @@ struct midge_msg *midge_msg_new(struct midge_mem *mem, const struct midge_msg_pa
     struct midge_msg *m = midge_mem_alloc(mem, midge_msg_size(p), tag);
     if (!m)
         return NULL;
-    midge_mem_retag(mem, midge_msg_size(p), tag, MIDGE_TAG_MSG);
+    if (tag != MIDGE_TAG_MSG)
+        midge_mem_retag(mem, midge_msg_size(p), tag, MIDGE_TAG_MSG);
     begin(m, p);
     copy(copy(copy(m->bytes, p->topic), p->props), p->payload);
     end(m, p);

@@ -5,6 +5,7 @@ on stubs of its headers.
 """
 import itertools
 import os
+import pathlib
 import re
 import socket
 import ssl
@@ -203,6 +204,9 @@ def test_states_are_told_and_nothing_is_left(own):
         assert stop(own) == 0
     said = [line for line in own.lines if line in ("ready", "stopped")]
     assert said == ["ready", "stopped"]
+    events = [int(line.split()[2]) for line in own.lines if line.startswith("event MIDGE_EVENT")]
+    if events:  # ready, two clients up and down, stopped; the linux target is built without
+        assert events[0] == 0 and events[-1] == 1 and sorted(events[1:-1]) == [2, 2, 3, 3]
     assert own.wait_line(r"sockets (\d+) waiting (\d+)").groups() == ("0", "0")
 
 
@@ -262,15 +266,21 @@ def test_connections_above_the_limit_are_closed(own):
 
 @pytest.fixture
 def restart(start, tmp_path):
-    """Starts a broker that finds the state of the one before."""
+    """Starts a broker that finds the state of the one before: the stubs' NVS is a file, the linux target's flash too."""
+    flash = []
 
     def begin(**env):
-        check = start(CHECK="own", STUB_NVS=str(tmp_path / "nvs"), **env)
+        known = {"CHECK_FLASH": flash[0]} if flash else {}
+        check = start(CHECK="own", STUB_NVS=str(tmp_path / "nvs"), **known, **env)
         check.port = int(check.wait_line(r"^port (\d+)").group(1))
         check.wait_line("^posted")
+        flash[:] = [line.split()[1] for line in check.lines if line.startswith("flash ")]
+        check.flash = pathlib.Path(flash[0] if flash else tmp_path / "nvs")
         return check
 
-    return begin
+    yield begin
+    for file in flash:
+        os.remove(file)
 
 
 def leave_state(check):
@@ -288,7 +298,6 @@ def find_state(check):
     assert found.stdout.split(b"\n")[:2] == [b"while you slept", b"on"]
 
 
-@pytest.mark.stubs
 def test_state_outlives_a_stop(restart):
     before = restart(CHECK_NVS="1")
     leave_state(before)
@@ -298,12 +307,11 @@ def test_state_outlives_a_stop(restart):
     assert stop(after) == 0
 
 
-@pytest.mark.stubs
-def test_state_outlives_a_power_cut_after_the_loss_window(restart, tmp_path):
+def test_state_outlives_a_power_cut_after_the_loss_window(restart):
     before = restart(CHECK_NVS="1")
     leave_state(before)
     end = time.monotonic() + TIMEOUT_S
-    while b"lamp" not in (tmp_path / "nvs").read_bytes() and time.monotonic() < end:
+    while b"lamp" not in before.flash.read_bytes() and time.monotonic() < end:
         time.sleep(0.05)  # it is written behind everything that leave_state did
     time.sleep(0.2)  # the names that go with it
     before.kill()
@@ -312,7 +320,6 @@ def test_state_outlives_a_power_cut_after_the_loss_window(restart, tmp_path):
     assert stop(after) == 0
 
 
-@pytest.mark.stubs
 def test_accounts_in_nvs(restart):
     check = restart(CHECK_ACCOUNTS="1")
     sensor, panel = ("-u", "sensor", "-P", "secret"), ("-u", "panel", "-P", "other")

@@ -309,6 +309,7 @@ OTHER = {
     "ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ciphers_tls1.3": "TLS_AES_128_GCM_SHA256",
     "clientid_prefixes": "c",
+    "connection": "other\naddress 127.0.0.1:1\ntopic nothing out",
     "connection_messages": "false",
     "crlfile": "{c}/crl.pem",
     "global_max_clients": "1000",
@@ -376,6 +377,8 @@ def variations(port, tls_port, certificates):
         if key in ("certfile", "keyfile"):
             changed = base_tls.replace("server.", "renewed.")
             yield key, base + changed
+        elif key == "connection":
+            yield key, base + base_tls + line
         elif key in NEEDS_TLS:
             yield key, base + base_tls + (
                 f"cafile {certificates}/ca.pem\n" if key == "crlfile" else ""

@@ -113,10 +113,10 @@ static const struct midge_client_config client_config = {
     .alias_out = 4,
 };
 
-static void make(struct rig *r)
+static void make(struct rig *r, const struct midge_client_config *of)
 {
     *r = (struct rig){ 0 };
-    r->c = midge_client_new(&client_config, now);
+    r->c = midge_client_new(of, now);
 }
 
 /* Nothing may be left, however the scenario went; nothing but broken() may end a test before this. */
@@ -196,7 +196,7 @@ static void recover(struct rig *r)
 static void converse_and_recover(uint8_t version)
 {
     start();
-    make(&rig);
+    make(&rig, &client_config);
     if (rig.c) {
         converse(&rig, version);
         const size_t refuse = run_mode.refuse;
@@ -216,4 +216,46 @@ TEST(oom_client_5_converses)
 TEST(oom_client_3_1_1_converses)
 {
     converse_and_recover(4);
+}
+
+/* ---- whose host keeps the state of QoS 1 and 2 itself -------------------------------------------------- */
+
+static void on_packet(void *user, const struct midge_client_packet *packet)
+{
+    ((struct rig *)user)->done += packet->type == PK_PUBACK;
+}
+
+static const struct midge_client_hooks relay_hooks = { .user = &rig, .event = on_event, .packet = on_packet };
+static const struct midge_client_config relay_config = { .memory = &client_memory, .hooks = &relay_hooks };
+
+static bool send_one(struct rig *r, const char *id)
+{
+    const struct midge_client_options options = { .version = 5, .client_id = slice(id), .clean_start = true };
+    const struct midge_user_property property = { slice("name"), slice("value") };
+    const struct midge_message message = { .topic = slice("some/topic"), .payload = slice("passed on"), .qos = 1 };
+    const struct midge_client_packet packet = {
+        .type = PK_PUBLISH, .pid = 1, .message = &message, .more = &property, .more_count = 1
+    };
+    const unsigned done = r->done;
+    if (!dial_in(r, &options) || midge_client_send(r->c, &packet) != MIDGE_OK)
+        return false;
+    pump(r);
+    return r->done == done + 1;
+}
+
+TEST(oom_client_passes_on)
+{
+    start();
+    make(&rig, &relay_config);
+    if (rig.c) {
+        must(send_one(&rig, "it"), "the message was passed on");
+        const size_t refuse = run_mode.refuse;
+        run_mode.refuse = 0;
+        if (broker && !send_one(&rig, "again"))
+            broken("the client does not pass on though there is memory again");
+        run_mode.refuse = refuse;
+        unmake(&rig);
+    }
+    for (struct peer *p = peers; p; p = p->next)
+        p->close_expected = true;
 }

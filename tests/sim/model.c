@@ -51,6 +51,18 @@ static void free_entry(struct entry *e)
     unmake(e);
 }
 
+/* It is done with; its record may still be there. */
+static void bury(struct session *s, struct entry *e)
+{
+    if (!W.store || !e->qos) {
+        free_entry(e);
+        return;
+    }
+    e->of = s;
+    e->next = W.ghosts;
+    W.ghosts = e;
+}
+
 static void free_list(struct list *l)
 {
     for (struct entry *e = l->head, *next; e; e = next) {
@@ -270,6 +282,7 @@ static void route(struct msg *m, const struct session *from)
     const uint64_t mask = W.matches[m->content->topic];
     W.routed++;
     W.moment++;
+    W.exposed = W.store;
     if (m->content->retain)
         retain(m);
     for (struct session *s = W.sessions; s; s = s->next) {
@@ -336,7 +349,7 @@ static void complete(struct conn *c, struct session *s, struct entry *before, st
     if (e->sent_on == c->serial && c->inflight)
         c->inflight--;
     cut(&s->unacked, before, e);
-    free_entry(e);
+    bury(s, e);
 }
 
 static bool received_has(const struct session *s, uint16_t pid)
@@ -365,6 +378,9 @@ static void on_ack(struct conn *c, struct session *s, const struct record *r)
             complete(c, s, before, e);
         break;
     case PK_PUBREC:
+        if (e && !e->app_gen && !e->late && s->slot >= 0 && W.client[s->slot].incarnation == s->incarnation)
+            diverge("message #%u of QoS 2 is acknowledged by %s, which took it for another", e->msg->content->number,
+                    s->id);
         if (e)
             e->state = RELEASED;
         (void)owe(c, PK_PUBREL, r->pid, e ? 0 : 0x92);
@@ -536,6 +552,19 @@ void model_fed(struct conn *c)
 
 /* ---- events -------------------------------------------------------------------------------------------- */
 
+/* Of this session; NULL: of all. */
+static void free_ghosts(const struct session *s)
+{
+    for (struct entry **at = &W.ghosts, *e; (e = *at);) {
+        if (s && e->of != s) {
+            at = &e->next;
+            continue;
+        }
+        *at = e->next;
+        free_entry(e);
+    }
+}
+
 static void free_session(struct session *s)
 {
     struct session **at = &W.sessions;
@@ -547,6 +576,7 @@ static void free_session(struct session *s)
     content_drop(s->will);
     free_list(&s->waiting);
     free_list(&s->unacked);
+    free_ghosts(s);
     unmake(s);
 }
 
@@ -774,17 +804,23 @@ static uint32_t session_count(void)
     return n;
 }
 
-/* A member of a group is gone with what it was sent: QoS 1 may go to another. */
-static void release_owed(struct session *s)
+static void release_list(const struct list *l)
 {
-    excuse_owed(s, false);
-    for (struct entry *e = s->unacked.head; e; e = e->next) {
-        if (!e->group || e->qos != 1)
+    for (struct entry *e = l->head; e; e = e->next) {
+        if (!e->group || (e->qos != 1 && e->state != WAITING))
             continue;
         struct owed *o = make(sizeof *o);
         *o = (struct owed){ .msg = hold(e->msg), .excused = true, .next = W.owed[e->group][e->filter] };
         W.owed[e->group][e->filter] = o;
     }
+}
+
+/* A member of a group is gone with what it was sent: QoS 1 may go to another, and what a kill made unsent again. */
+static void release_owed(struct session *s)
+{
+    excuse_owed(s, false);
+    release_list(&s->unacked);
+    release_list(&s->waiting);
 }
 
 static void on_session_ended(struct session *s, const struct midge_event *ev)
@@ -860,13 +896,13 @@ static void stop_replays(struct session *s, uint8_t f)
             continue;
         }
         s->loose |= e->qos && s->oversized[e->msg->content->topic][e->qos]; /* the drop may have been of this one */
-        if (!begun && !e->twin) {
+        if (!begun && !e->twin && !e->again) {
             cut(&s->waiting, before, e);
             free_entry(e);
             continue;
         }
         e->optional = true; /* it may be the one that has begun */
-        e->stopped = begun;
+        e->stopped = begun && !e->again;
         before = e;
     }
 }
@@ -1033,10 +1069,25 @@ static void on_refused(struct conn *c, const struct midge_event *ev)
         owe(c, PK_CONNACK, 0, 0xFF)->optional = true;
 }
 
+/* In a call that the broker does not survive. What it dropped may be synced, or come back. */
+static void overhear(const struct midge_event *ev)
+{
+    struct session *s = ev->kind == MIDGE_EV_DROPPED ? model_session(ev->who.client_id) : NULL;
+    if (!s)
+        return;
+    s->loose = true;
+    on_dropped(s, ev);
+}
+
 void model_event(void *user, const struct midge_event *ev)
 {
     (void)user;
     struct conn *c = ev->who.peer;
+    if (W.deaf) {
+        overhear(ev);
+        return;
+    }
+    W.exposed = W.store;
     switch (ev->kind) {
     case MIDGE_EV_CONNECTED:
         on_connected(c, ev);
@@ -1064,8 +1115,9 @@ void model_event(void *user, const struct midge_event *ev)
         on_dropped(model_session(ev->who.client_id), ev);
         break;
     case MIDGE_EV_LOW_MEMORY:
-    case MIDGE_EV_STORE_FAILED:
         break;
+    case MIDGE_EV_STORE_FAILED:
+        diverge("the store is told to have failed, and has not");
     }
 }
 
@@ -1149,7 +1201,7 @@ void model_ticked(void)
 }
 
 /* The earliest time at which the clock alone has to change something. */
-midge_ms model_due(void)
+midge_ms model_due(const char **what)
 {
     midge_ms due = MIDGE_NEVER;
     for (const struct session *s = W.sessions; s; s = s->next) {
@@ -1158,6 +1210,8 @@ midge_ms model_due(void)
         midge_ms at = s->expiry_s == UINT32_MAX ? MIDGE_NEVER : s->gone_at + (midge_ms)s->expiry_s * 1000;
         if (s->will && s->gone_at + (midge_ms)s->will_delay_s * 1000 < at)
             at = s->gone_at + (midge_ms)s->will_delay_s * 1000;
+        if (at < due)
+            *what = s->id;
         due = at < due ? at : due;
     }
     for (const struct conn *c = W.conns; c; c = c->next) {
@@ -1166,6 +1220,8 @@ midge_ms model_due(void)
             at = c->touched + (midge_ms)c->keepalive_s * 1500;
         else if (!c->ended && !c->is_up)
             at = c->opened + W.limits.hello_ms;
+        if (at < due)
+            *what = "a connection";
         due = at < due ? at : due;
     }
     return due;
@@ -1309,6 +1365,18 @@ static bool window_is_open(const struct conn *c)
     return c->inflight < c->window;
 }
 
+/* Sent again, for all that the broker knows: behind those that were, before those that will be. */
+static void put_in_turn(const struct conn *c, struct session *s, struct entry *e)
+{
+    struct entry **at = &s->unacked.head;
+    for (struct entry *x = *at; x; x = x->next)
+        at = x->sent_on == c->serial ? &x->next : at;
+    e->next = *at;
+    *at = e;
+    if (!e->next)
+        s->unacked.last = e;
+}
+
 static void fly(struct conn *c, struct session *s, struct entry *e, uint16_t pid)
 {
     e->state = FLYING;
@@ -1317,7 +1385,10 @@ static void fly(struct conn *c, struct session *s, struct entry *e, uint16_t pid
     c->inflight++;
     if (c->inflight > c->window)
         diverge("connection %u has %u messages in flight, it allows %u", c->serial, c->inflight, c->window);
-    append(&s->unacked, e);
+    if (e->late)
+        put_in_turn(c, s, e);
+    else
+        append(&s->unacked, e);
 }
 
 /* Larger than the client allowed when it was told of a drop, in the least favourable encoding? */
@@ -1470,7 +1541,7 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
 {
     const struct packet *p = o->p;
     struct entry *b = NULL, *found = NULL;
-    const bool old = s->partial && p->dup;
+    const bool old = p->dup && (s->partial || s->restored);
     *before = NULL;
     for (struct entry *e = s->waiting.head; e; b = e, e = e->next) {
         if (!same_message(e->msg, o) || e->born > c->first_moment)
@@ -1481,13 +1552,13 @@ static struct entry *find_waiting(struct conn *c, struct session *s, const struc
             *why = "with another RETAIN flag";
         else if (c->version == 5 && !same_ids(e, p))
             *why = "with other subscription identifiers";
-        else if (!lifetime_fits(c, e->msg, p, s->partial && p->dup))
+        else if (!lifetime_fits(c, e->msg, p, old))
             *why = "with another lifetime";
         else if (!p->payload_len && c->version == 5 && !same_props(e->msg->content, p))
             *why = "with other properties";
-        else if (e->lapsed && e->lapsed <= c->first_routed && !e->twin && !(s->partial && p->dup))
+        else if (e->lapsed && e->lapsed <= c->first_routed && !e->twin && !(old))
             *why = "though the retained value has changed (stale)";
-        else if (is_over(e->msg, c->first_age) && !(s->partial && p->dup))
+        else if (is_over(e->msg, c->first_age) && !(old))
             *why = "though it has expired";
         else if (!found || fits_better(e, found, old)) {
             *before = b;
@@ -1554,6 +1625,15 @@ static struct owed **find_owed(struct session *s, const struct out *o, bool part
     return best;
 }
 
+/* What came may have come for a group instead. */
+static void doubt_owed(struct session *s, const struct out *o)
+{
+    uint8_t g, f;
+    struct owed **at = find_owed(s, o, o->p->dup, &g, &f);
+    if (at)
+        (*at)->excused = true;
+}
+
 static struct entry *take_owed(struct session *s, const struct out *o)
 {
     uint8_t g, f;
@@ -1614,7 +1694,7 @@ static void sent_first(struct conn *c, struct session *s, const struct out *o)
     const struct packet *p = o->p;
     const char *why = "and is not owed to it";
     struct entry *before;
-    const bool partial = p->dup && s->partial;
+    const bool partial = p->dup && (s->partial || s->restored);
     if (p->dup && !partial)
         diverge("message #%u is sent to %s with DUP for the first time", o->number, s->id);
     if (s->credits && p->qos && !partial)
@@ -1635,6 +1715,8 @@ static void sent_first(struct conn *c, struct session *s, const struct out *o)
             before = x;
         cut(&s->waiting, before, e);
         check_content(c, e, p, partial);
+        if (e->optional)
+            doubt_owed(s, o);
     } else {
         if (p->retain && is_unsure(c, o))
             excuse_owed_on(s, o->topic); /* the retained one, or the group's */
@@ -1646,7 +1728,8 @@ static void sent_first(struct conn *c, struct session *s, const struct out *o)
             diverge("message #%u on %s is sent to %s (qos %u%s%s) %s", o->number, W.topics[o->topic], s->id,
                     p->qos, p->retain ? ", retain" : "", p->dup ? ", dup" : "", why);
     }
-    if (partial) {
+    e->late = p->dup;
+    if (partial && s->partial) {
         s->partial = false;
         c->stopped = true; /* what was kept for its sake goes */
     }
@@ -1706,6 +1789,11 @@ static void on_publish_out(struct conn *c, const struct packet *p)
     }
     struct entry *before;
     struct entry *e = p->qos ? find_pid(s, p->pid, &before) : NULL;
+    if (e && e->unsure && e->again && !same_message(e->msg, &o)) { /* its record was gone, after all */
+        cut(&s->unacked, before, e);
+        free_entry(e);
+        e = NULL;
+    }
     if (e)
         resent(c, s, e, &o);
     else
@@ -1741,7 +1829,7 @@ static void forget_unsure(struct conn *c, struct session *s)
         next = e->next;
         if (e->unsure && e->sent_on != c->serial) {
             cut(&s->unacked, before, e);
-            free_entry(e);
+            bury(s, e);
             continue;
         }
         before = e;
@@ -1786,7 +1874,7 @@ void model_drained(struct conn *c)
             diverge("message #%u on %s (qos %u%s) is owed to %s, and does not come", e->msg->content->number,
                     W.topics[e->msg->content->topic], e->qos, e->replay ? ", replay" : "", s->id);
         cut(&s->waiting, before, e);
-        free_entry(e);
+        bury(s, e);
     }
     if (open)
         s->partial = false;
@@ -1821,7 +1909,7 @@ static void check_held(const struct session *s, const struct midge_books books[3
         uint64_t n = 0, unsure = 0, replays = 0;
         for (const struct entry *e = s->waiting.head; e; e = e->next) {
             if (e->qos == q && e->replay)
-                replays += s->credits + e->twin; /* the drop may have been of it; it may stand for a live one */
+                replays += s->credits + e->twin + e->again; /* one that was dropped, or stands for a live one, or began */
             if (e->qos != q || e->replay)
                 continue;
             n++;
@@ -1877,7 +1965,8 @@ void model_check(void)
     uint32_t retained = 0, unsure = 0;
     for (uint32_t t = 0; t < W.topic_count; t++) {
         retained += W.retained[t] != NULL;
-        unsure += W.retained_unsure[t] || (W.retained[t] && may_be_over(W.retained[t], W.age));
+        unsure += W.retained_unsure[t] ||
+                  (W.retained[t] && (W.retained[t]->maybe || may_be_over(W.retained[t], W.age)));
     }
     if (stats.retained > retained + unsure || stats.retained + unsure < retained)
         diverge("%u messages are retained, it should be %u", stats.retained, retained);
@@ -1929,6 +2018,141 @@ void model_handed(struct client *cl, const struct down *d)
     if (e->app_gen == cl->generation + 1)
         diverge("message #%u of QoS 2 reaches %s twice", d->number, s->id);
     e->app_gen = cl->generation + 1;
+}
+
+/* ---- the broker is gone, and comes back ---------------------------------------------------------------- */
+
+/* Wills of those who are connected, before anything else. */
+void model_shutdown(void)
+{
+    for (struct conn *c = W.conns; c; c = c->next)
+        if (c->session)
+            publish_will(c->session, W.age, W.age);
+}
+
+void model_synced(void)
+{
+    free_ghosts(NULL);
+    W.exposed = false;
+}
+
+static void put_first(struct list *l, struct entry *e)
+{
+    e->next = l->head;
+    l->head = e;
+    if (!l->last || !e->next)
+        l->last = e;
+}
+
+/* Without a wall clock no time counts as passed. */
+static void stand_still(struct msg *m)
+{
+    if (!m || W.wall)
+        return;
+    m->maybe |= may_be_over(m, W.age_before); /* it may have been seen to, or begins anew */
+    m->from = m->to = W.age;
+}
+
+/* QoS 0 is gone. The rest waits, and it is not known what was sent of it. */
+static void shake_waiting(struct session *s)
+{
+    struct entry *before = NULL, *next;
+    for (struct entry *e = s->waiting.head; e; e = next) {
+        next = e->next;
+        if (!e->qos) {
+            cut(&s->waiting, before, e);
+            free_entry(e);
+            continue;
+        }
+        e->again = true;
+        e->optional |= e->replay; /* a replay has no record: it may end here */
+        stand_still(e->msg);
+        before = e;
+    }
+}
+
+/* Of QoS 2 the packet ids are known; QoS 1 may come under another. */
+static void shake_unacked(struct session *s)
+{
+    struct list old = s->unacked;
+    s->unacked = (struct list){ 0 };
+    struct list again = { 0 };
+    for (struct entry *e = old.head, *next; e; e = next) {
+        next = e->next;
+        e->again = true;
+        stand_still(e->msg);
+        if (e->qos == 2) {
+            append(&s->unacked, e);
+            continue;
+        }
+        e->optional |= e->unsure || e->replay;
+        e->unsure = false;
+        e->state = WAITING;
+        append(&again, e);
+    }
+    if (!again.head)
+        return;
+    again.last->next = s->waiting.head;
+    s->waiting.head = again.head;
+    if (!s->waiting.last || !again.last->next)
+        s->waiting.last = again.last;
+}
+
+static void raise_ghosts(void)
+{
+    while (W.ghosts) {
+        struct entry *e = W.ghosts;
+        W.ghosts = e->next;
+        e->again = e->optional = true;
+        stand_still(e->msg);
+        if (e->qos == 2 && e->state == RELEASED) {
+            e->unsure = true;
+            put_first(&e->of->unacked, e);
+        } else {
+            e->state = WAITING;
+            put_first(&e->of->waiting, e);
+        }
+    }
+}
+
+void model_killed(void)
+{
+    for (struct session *s = W.sessions; s; s = s->next) {
+        if (s->conn || !W.wall)
+            s->gone_at = W.age; /* as from now */
+        s->conn = NULL;
+        s->partial = s->must_end = false;
+        s->restored = true;
+        s->replaying = 0;
+        s->dropped0 = 0;
+        shake_unacked(s);
+        shake_waiting(s);
+    }
+    raise_ghosts();
+    for (uint32_t t = 0; t < W.topic_count; t++)
+        stand_still(W.retained[t]);
+    for (uint8_t g = 1; g < GROUPS; g++)
+        for (uint32_t f = 0; f < W.filter_count; f++)
+            for (const struct owed *o = W.owed[g][f]; o; o = o->next)
+                stand_still(o->msg);
+    W.exposed = W.tick_changes = false;
+}
+
+/* Sessions that were to end with their connection are not there, or end now. */
+void model_restored(void)
+{
+    for (struct session *s = W.sessions, *next; s; s = next) {
+        struct midge_books books[3];
+        const struct midge_slice id = { (const uint8_t *)s->id, (uint32_t)strlen(s->id) };
+        next = s->next;
+        if (midge_get_books(W.broker, id, books) == MIDGE_OK)
+            continue;
+        if (s->expiry_s)
+            diverge("the session of %s is lost", s->id);
+        excuse_owed(s, true);
+        free_session(s);
+    }
+    clear_groups();
 }
 
 void model_forget(void)

@@ -168,7 +168,7 @@ void conn_pull(struct conn *c, uint32_t most)
 
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
-static void free_conn(struct conn *c)
+void free_conn(struct conn *c)
 {
     struct conn **at = &W.conns;
     while (*at != c)

@@ -189,7 +189,16 @@ static void draw_world(struct rng *r)
         W.tight = true;
         W.fails = true;
     }
+    if (chance(r, 400)) {
+        W.store = true;
+        W.wall = chance(r, 700);
+        W.relaxed_ms = chance(r, 800) ? 0 : between(r, 1, 5000);
+        W.kill_rate = between(r, 1, 100);
+    }
+    W.store_fails_after = UINT32_MAX;
 }
+
+static const midge_ms starts[] = { 0, 1, 0xFFFFF000u, 0x7FFFF000u, 1ull << 62, 1700000000000u };
 
 /* ---- a broker comes and goes --------------------------------------------------------------------------- */
 
@@ -208,6 +217,8 @@ static void tick(void)
     W.in_tick = false;
     model_ticked();
     model_after();
+    if (!store_is_synced() && W.age - W.unsynced_since >= (W.relaxed_ms ? W.relaxed_ms : 1000))
+        diverge("what was written %llu ms ago is not synced", (unsigned long long)(W.age - W.unsynced_since));
     port_ready();
     for (unsigned i = 0; midge_deadline(W.broker) <= W.now; i++) {
         if (i == 3)
@@ -220,21 +231,43 @@ static void tick(void)
     }
 }
 
-void world_start(void)
+static uint64_t wall_ms(void *user)
 {
-    W.hooks = (struct midge_hooks){ .event = model_event, .random = dice };
-    W.config = (struct midge_config){ .memory = &sim_memory, .limits = &W.limits, .hooks = &W.hooks };
-    W.age = 0;
+    (void)user;
+    return 1700000000000u + W.age;
+}
+
+static void new_broker(void)
+{
+    W.hooks = (struct midge_hooks){ .event = model_event, .random = dice, .wall_ms = W.wall ? wall_ms : NULL };
+    W.config = (struct midge_config){
+        .memory = &sim_memory, .limits = &W.limits, .hooks = &W.hooks, .store = W.store ? &sim_store : NULL
+    };
+    sim_store.relaxed_ms = W.relaxed_ms;
     W.last_now = W.now;
     W.refused_before = 0;
     W.unaccepted0 = 0;
-    W.shutting_down = false;
+    W.shutting_down = W.store_dead = W.store_failed = W.sync_fails = false;
+    W.store_fails_after = UINT32_MAX;
     const uint32_t rate = W.fail_rate;
     W.fail_rate = 0;
     W.broker = midge_new(&W.config, W.now);
-    W.fail_rate = rate;
     if (!W.broker)
         diverge("midge_new: no memory");
+    if (W.store) {
+        const enum midge_err err = store_restore(W.broker);
+        if (err != MIDGE_OK && !(err == MIDGE_ERR_NO_MEMORY && W.tight))
+            diverge("a record is not restored: %d", err);
+        W.over = err != MIDGE_OK; /* there was more than fits: the host gives up */
+        midge_restored(W.broker, W.now);
+    }
+    W.fail_rate = rate;
+}
+
+static void world_start(void)
+{
+    W.age = 0;
+    new_broker();
     if (W.seed % 2 == 0) {
         W.now += (1ull << 32) - below(&W.rng, 100000); /* soon its 32-bit clock wraps */
         tick();
@@ -249,11 +282,32 @@ void world_stop(void)
     W.broker = NULL;
     if (W.used || W.blocks)
         diverge("memory: %zu bytes in %zu blocks are left when the broker is gone", W.used, W.blocks);
+}
+
+static void forget_all(void)
+{
     model_forget();
+    store_clear();
     for (uint32_t i = 0; i < W.clients; i++) {
         client_forget(&W.client[i]);
         W.client[i].must_clean = true;
     }
+}
+
+/* It comes back on another clock, after a while. */
+static void come_back(void)
+{
+    W.now = chance(&W.rng, 500) ? W.now : starts[below(&W.rng, 6)];
+    W.age_before = W.age;
+    W.age += below(&W.rng, chance(&W.rng, 900) ? 5000 : 100000000);
+    model_killed();
+    new_broker();
+    if (W.over)
+        return;
+    model_restored();
+    W.exposed = !store_is_synced();
+    tick();
+    model_check();
 }
 
 /* Shutdown as a port does it: served for a while, then the rest is cut off. */
@@ -265,6 +319,7 @@ static void restart(void)
     if (chance(&W.rng, 700)) {
         W.shutting_down = true;
         model_before(NULL);
+        model_shutdown();
         midge_shutdown(W.broker, W.now);
         model_after();
         port_ready();
@@ -277,7 +332,87 @@ static void restart(void)
         }
     }
     world_stop();
+    if (W.store) {
+        come_back();
+        return;
+    }
+    forget_all();
     world_start();
+}
+
+/* ---- a broker is killed -------------------------------------------------------------------------------- */
+
+/* After its store has failed it tells nobody anything but that it ends. */
+static void check_silence(void)
+{
+    static uint8_t out[8192];
+    const struct midge_peer peer = { .user = NULL };
+    port_ready();
+    if (midge_accept(W.broker, &peer, W.now))
+        diverge("a connection is accepted after the store has failed");
+    for (uint32_t i = 0; i < W.conn_count; i++) {
+        struct conn *c = W.conn_at[i];
+        const bool begun = c->in.len != 0;
+        const size_t n = midge_pull(c->c, out, sizeof out, W.now);
+        if (n && !begun && out[0] != 0xE0)
+            diverge("a packet of type %u goes out to %u after the store has failed", out[0] >> 4, c->serial);
+    }
+}
+
+static void kill_now(void)
+{
+    TRACE("world   the broker is killed%s", W.store_failed ? ", as its store has failed" : "");
+    W.kills++;
+    W.faults++;
+    if (W.store_failed) {
+        W.store_failures++;
+        check_silence();
+    }
+    W.store_dead = true; /* what its end would write goes nowhere */
+    midge_free(W.broker);
+    W.broker = NULL;
+    W.deaf = false;
+    while (W.conns)
+        free_conn(W.conns);
+    if (W.used || W.blocks)
+        diverge("memory: %zu bytes in %zu blocks are left when the broker is gone", W.used, W.blocks);
+    store_roll_back();
+    come_back();
+}
+
+/* A call that the broker does not survive: what it was fed or gave is lost with it. */
+static void doomed_call(void)
+{
+    static uint8_t out[4096];
+    struct conn *c = W.conn_count ? W.conn_at[below(&W.rng, W.conn_count)] : NULL;
+    const uint32_t most = between(&W.rng, 1, sizeof out);
+    W.deaf = true;
+    if (chance(&W.rng, 300))
+        W.store_fails_after = below(&W.rng, 20);
+    if (!c) {
+        W.sync_fails = true;
+        W.now += below(&W.rng, 10000);
+        midge_tick(W.broker, W.now);
+    } else if (c->up.len > c->up_at && !c->paused && chance(&W.rng, 600)) {
+        const uint32_t left = c->up.len - c->up_at;
+        TRACE("feed    %u: its last bytes", c->serial);
+        midge_recv(c->c, c->up.at + c->up_at, left < most ? left : most, W.now);
+    } else {
+        TRACE("pull    %u: bytes that nobody gets", c->serial);
+        (void)midge_pull(c->c, out, most, W.now);
+    }
+    kill_now();
+}
+
+static bool step_kill(void)
+{
+    if (W.exposed || (W.relaxed_ms && !store_is_synced()))
+        return false;
+    if (chance(&W.rng, 500) || W.relaxed_ms)
+        kill_now();
+    else
+        doomed_call();
+    return true;
 }
 
 /* ---- the network's and the clock's steps --------------------------------------------------------------- */
@@ -407,13 +542,14 @@ static void step_clock(void)
 
 static void check_deadline(void)
 {
-    const midge_ms due = model_due();
+    const char *what = "";
+    const midge_ms due = model_due(&what);
     const midge_ms deadline = midge_deadline(W.broker);
     if (due == MIDGE_NEVER || due <= W.age)
         return;
     if (deadline == MIDGE_NEVER || (deadline > W.last_now && W.age + (deadline - W.last_now) > due))
-        diverge("midge_deadline is in %lld ms, but something is due in %llu",
-                (long long)(deadline - W.last_now), (unsigned long long)(due - W.age));
+        diverge("midge_deadline is in %lld ms, but %s is due in %llu", (long long)(deadline - W.last_now), what,
+                (unsigned long long)(due - W.age));
 }
 
 static void check_step(void)
@@ -444,6 +580,8 @@ static bool happen(void)
         return client_act(&W.client[below(R, W.clients)]);
     else if (what == 998 && chance(R, 100))
         restart();
+    else if (what == 999 && W.store && chance(R, W.kill_rate * 10))
+        return step_kill();
     else
         return W.conn_count && step_network(W.conn_at[below(R, W.conn_count)]);
     return true;
@@ -455,8 +593,10 @@ static void step(void)
         W.fail_rate = between(R, 1, 300);
         W.fail_until = W.step + between(R, 1, 400);
     }
-    for (unsigned tries = 0; tries < 12 && !happen(); tries++)
-        ;
+    unsigned tries = 0;
+    while (tries < 12 && !happen())
+        tries++;
+    W.idle += tries == 12; /* not a step */
     check_step();
 }
 
@@ -532,7 +672,6 @@ void world_run(uint64_t seed, uint64_t steps, const uint8_t *keep)
     W.dice = mix(seed, UINT64_MAX - 1);
     W.rng = mix(seed, UINT64_MAX - 2);
     draw_world(&r);
-    static const midge_ms starts[] = { 0, 1, 0xFFFFF000u, 0x7FFFF000u, 1ull << 62, 1700000000000u };
     W.now = starts[below(&r, 6)];
     const struct midge_limits *l = &W.limits;
     TRACE("world   %u clients, memory %zu (reserve %zu), queue %u msgs %u bytes policy %u, inflight %u, "
@@ -541,8 +680,9 @@ void world_run(uint64_t seed, uint64_t steps, const uint8_t *keep)
           W.clients, l->memory_bytes, l->reserve_bytes, l->queue_msgs, l->queue_bytes, l->queue_policy,
           l->inflight, l->receive_maximum, l->retained_msgs, l->sessions, l->subscriptions,
           l->session_expiry_s, l->keepalive_s, W.tight ? ", tight" : "", W.fails ? ", allocations fail" : "");
+    TRACE("world   %s, relaxed %u, wall clock %d", W.store ? "has a store" : "no store", W.relaxed_ms, W.wall);
     world_start();
-    for (W.step = 1; W.step <= steps; W.step++) {
+    for (W.step = 1; W.step <= steps && !W.over; W.step++) {
         if (keep && !keep[W.step])
             continue;
         W.rng = mix(seed, W.step);
@@ -553,6 +693,8 @@ void world_run(uint64_t seed, uint64_t steps, const uint8_t *keep)
     }
     W.rng = mix(seed, W.step);
     world_progress();
-    world_calm();
+    if (!W.over)
+        world_calm();
     world_stop();
+    forget_all();
 }

@@ -237,6 +237,9 @@ struct entry {
     bool guess;     /* a replay that nothing asks for, but that is lawful */
     bool twin;      /* it or one that looks the same was sent */
     bool ambiguous; /* the session is in a group that gets the same message */
+    bool again;     /* the broker was killed: it may have been sent before */
+    bool late;      /* it came with DUP at once: the client may have had it from a connection that had ended */
+    struct session *of; /* of a ghost */
     uint8_t id_count;
     uint32_t ids[];
 };
@@ -285,6 +288,7 @@ struct session {
     bool loose_received; /* a PUBREL may have been processed or not */
     bool partial;        /* one PUBLISH was partly sent when a connection ended */
     bool must_end;
+    bool restored; /* the broker was killed in its time */
     uint8_t version;
 };
 
@@ -454,7 +458,22 @@ struct world {
     uint32_t failed_now; /* in the present call */
     uint32_t objects;    /* of the simulator's own */
 
+    /* the store */
+    bool store;     /* this world has one */
+    bool over;      /* and cannot go on */
+    bool wall;      /* and a clock on the wall */
+    uint32_t relaxed_ms;
+    uint32_t kill_rate;
+    bool deaf;      /* the call under way will not have happened: the broker is killed when it is over */
+    bool exposed;   /* something that the model was told is not synced */
+    bool sync_fails, store_dead, store_failed;
+    uint32_t store_fails_after; /* operations; UINT32_MAX = never */
+    uint64_t syncs;
+    midge_ms unsynced_since;
+    struct entry *ghosts; /* gone, but their records may not be */
+
     /* what was counted */
+    uint64_t idle, kills, store_failures;
     uint64_t faults, published, delivered, connects, cuts, evils, jumps, failed_allocs, restarts, dropped;
     bool verbose;
 };
@@ -474,6 +493,13 @@ void content_drop(struct content *c);
 /* memory.c */
 extern const struct midge_memory sim_memory;
 
+/* store.c */
+extern struct midge_store sim_store;
+bool store_is_synced(void);
+void store_roll_back(void);
+void store_clear(void);
+enum midge_err store_restore(struct midge *m);
+
 /* model.c */
 void model_event(void *user, const struct midge_event *event);
 bool model_allow(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic);
@@ -488,7 +514,11 @@ void model_handed(struct client *cl, const struct down *d); /* QoS 2 reaches the
 void model_check(void);                                     /* now and then: all that costs more */
 void model_quiet(void);                                     /* nothing is under way any more */
 void model_forget(void);                                    /* the broker is gone */
-midge_ms model_due(void);
+void model_shutdown(void); /* is about to happen */
+void model_synced(void);   /* what was told up to now would survive */
+void model_killed(void);   /* no connection is there any more, and what was not synced is gone */
+void model_restored(void); /* a new broker has read the store */
+midge_ms model_due(const char **what);
 struct session *model_session(struct midge_slice id);
 int topic_index(const uint8_t *topic, uint32_t len);
 
@@ -505,10 +535,10 @@ void conn_feed(struct conn *c, uint32_t most);
 void conn_pull(struct conn *c, uint32_t most);
 void conn_lost(struct conn *c);
 void port_ready(void);
+void free_conn(struct conn *c);
 
 /* world.c. `keep`: which of the steps are done; NULL = all. */
 void world_run(uint64_t seed, uint64_t steps, const uint8_t *keep);
-void world_start(void);
 void world_stop(void);
 void world_calm(void);
 /* main.c: what the parent may see of a world while it runs, also when it crashes. */

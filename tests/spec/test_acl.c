@@ -73,11 +73,12 @@ TEST(the_host_is_told_who_asks_for_what)
     struct peer *q = connect5("you");
     publish(q, "a/x", "x", 1);
     CHECK_EQ(host.asked[MIDGE_ACCESS_PUBLISH], 1);
-    CHECK_EQ(host.asked[MIDGE_ACCESS_DELIVER], 1);
+    unsigned asked = host.asked[MIDGE_ACCESS_DELIVER];
+    CHECK(asked >= 1); /* with a store also when the message takes its packet id */
     CHECK_STR(host.topic, "a/x");
     CHECK_STR(host.client, "me");
     take_publish(p, "a/x", "x", 1);
-    CHECK_EQ(host.asked[MIDGE_ACCESS_DELIVER], 1);
+    CHECK_EQ(host.asked[MIDGE_ACCESS_DELIVER], asked);
 }
 
 /* ---- SUBSCRIBE ----------------------------------------------------------------------------------------- */

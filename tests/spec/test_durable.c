@@ -104,6 +104,53 @@ TEST(retained_messages_are_there_after_a_crash_and_the_cleared_ones_are_not)
     expect_nothing(s);
 }
 
+/* Its packet id may be the first that is used after the crash: the client would take another message for it. */
+SPEC("MQTT-4.3.3-2", "MQTT-4.4.0-1")
+TEST(a_retained_message_in_flight_at_qos_2_keeps_its_packet_id)
+{
+    begin();
+    struct peer *s = back("s", false), *p = connect5("p");
+    publish_retained(p, "t", "x", 2);
+    subscribe(s, "t", 2);
+    uint16_t pid = expect_publish(s, "t", "x").pid;
+    crash(1000);
+    s = back("s", true);
+    struct packet again = expect_publish(s, "t", "x");
+    CHECK_EQ(again.pid, pid);
+    CHECK(again.dup);
+    expect_nothing(s);
+}
+
+SPEC("MQTT-3.3.2-5")
+TEST(a_message_that_has_its_record_and_was_never_sent_expires)
+{
+    begin();
+    struct peer *s = back("s", false), *p = connect5("p");
+    subscribe(s, "t", 2);
+    hold(s);
+    send_publish(p, &(struct c_publish){ .topic = "t", .payload = "x", .qos = 2, .pid = 1,
+                                         .props = PROPS(prop_num(PROP_MESSAGE_EXPIRY, 1)) });
+    expect_taken(p, PK_PUBREC, 1);
+    advance(1000);
+    resume(s);
+    expect_nothing(s);
+    CHECK_EQ(store_count('H'), 0);
+}
+
+SPEC("MQTT-3.1.2-23")
+TEST(two_crashes_do_not_let_a_session_live_longer_than_one)
+{
+    begin();
+    (void)connect_as(CONNECT(.version = 5, .client_id = "s", .props = PROPS(prop_num(PROP_SESSION_EXPIRY, 5))));
+    crash(1000); /* gone as from here */
+    advance(3000);
+    crash(1000);
+    advance(999);
+    CHECK_EQ(stats().sessions, 1);
+    advance(1);
+    CHECK_EQ(stats().sessions, 0);
+}
+
 SPEC("MQTT-3.3.2-17", "MQTT-3.3.2-18", "MQTT-3.3.2-6")
 TEST(properties_and_lifetime_go_through_a_restart)
 {

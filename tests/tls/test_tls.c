@@ -176,7 +176,7 @@ static void noise_does_no_harm(void **state)
     uint32_t seed = 3;
     const struct midge_tls_options o = standard_options();
     struct midge_tls *t = open_tls(&o);
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 40; round++) {
         struct client c;
         struct end e;
         client_open(&c);

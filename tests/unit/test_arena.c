@@ -2,6 +2,7 @@
 #include "support.h"
 
 #define ARENA_BYTES 16384u
+#define PAGES 5u /* of the map, and 16 kB each */
 #define BLOCKS 200
 
 struct block {
@@ -10,7 +11,7 @@ struct block {
     uint8_t fill;
 };
 
-static _Alignas(16) uint8_t room[ARENA_BYTES + 64];
+static _Alignas(16) uint8_t room[PAGES * ARENA_BYTES + 64];
 
 static struct midge_memory arena_in(uint8_t *block, size_t size)
 {
@@ -33,7 +34,7 @@ static void assert_filled(const struct block *b, size_t n)
 
 static void assert_inside(const struct block *b)
 {
-    assert_true(b->p >= room && b->p + b->n <= room + ARENA_BYTES);
+    assert_true(b->p >= room && b->p + b->n <= room + PAGES * ARENA_BYTES);
     assert_int_equal((uintptr_t)b->p % 8, 0);
 }
 
@@ -72,14 +73,14 @@ static void change(const struct midge_memory *a, struct block *b, size_t n)
 }
 
 /* Blocks are filled with a byte of their own: one that was handed out twice would be seen. */
-static void random_calls(uint32_t seed)
+static void random_calls(uint32_t seed, uint32_t pages)
 {
-    struct midge_memory a = arena_in(room, ARENA_BYTES);
+    struct midge_memory a = arena_in(room, pages * ARENA_BYTES);
     size_t all = midge_arena_largest(&a);
     struct block blocks[BLOCKS] = { 0 };
     for (int step = 0; step < 20000; step++) {
         struct block *b = &blocks[roll(&seed, BLOCKS)];
-        size_t n = 1 + roll(&seed, roll(&seed, 8) == 0 ? 2000 : 100);
+        size_t n = 1 + roll(&seed, pages * (roll(&seed, 8) == 0 ? 2000 : 100));
         if (!b->p)
             draw(&a, b, n, (uint8_t)dice(&seed));
         else if (roll(&seed, 3) == 0)
@@ -97,7 +98,8 @@ static void blocks_never_overlap_and_all_space_comes_back(void **state)
 {
     (void)state;
     for (uint32_t seed = 1; seed <= 5; seed++)
-        random_calls(seed);
+        for (uint32_t pages = 1; pages <= PAGES; pages += 2)
+            random_calls(seed, pages);
 }
 
 static void little_of_the_block_is_spent_on_keeping_books(void **state)

@@ -37,7 +37,7 @@ typedef int (*mosq_connect_cb_t)(const char *client_id, const char *username, co
 struct mosq_broker_config {
     const char *host;              /* address or name to listen on; NULL = every address, IPv4 and IPv6 */
     int port;                      /* 0 = one the system chooses: see the log */
-    esp_tls_cfg_server_t *tls_cfg; /* NULL = plain TCP. On Linux others are refused until the daemon has TLS */
+    esp_tls_cfg_server_t *tls_cfg; /* NULL = plain TCP */
     /* As mosq_message_cb_t; may be NULL. */
     void (*handle_message_cb)(char *client, char *topic, char *data, int len, int qos, int retain);
     mosq_connect_cb_t handle_connect_cb; /* NULL = everybody is welcome */
@@ -45,7 +45,7 @@ struct mosq_broker_config {
 
 /* Runs a broker until mosq_broker_stop. `config` and what it points to is used until then.
  * 0: it was stopped. 1: it could not listen, or no memory. MOSQ_ERR_INVAL: no config, or port out of range.
- * MOSQ_ERR_NOT_SUPPORTED: tls_cfg. MOSQ_ERR_ALREADY_EXISTS: a broker runs already. MOSQ_ERR_ERRNO: the system
+ * MOSQ_ERR_TLS: tls_cfg cannot be used. MOSQ_ERR_ALREADY_EXISTS: a broker runs already. MOSQ_ERR_ERRNO: the system
  * failed. The log, on standard error, says which. */
 int mosq_broker_run(struct mosq_broker_config *config);
 

@@ -10,6 +10,8 @@
 
 typedef const char *esp_event_base_t;
 
+esp_err_t esp_event_loop_create_default(void);
+
 static inline esp_err_t esp_event_post(esp_event_base_t base, int32_t id, const void *data, size_t size,
                                        uint32_t ticks)
 {

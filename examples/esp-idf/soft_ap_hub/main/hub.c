@@ -4,6 +4,7 @@
 #include "esp_netif.h"
 #include "esp_wifi.h"
 #include "midge_esp.h"
+#include "midge_esp_nvs.h"
 #include "nvs_flash.h"
 
 #include <string.h>
@@ -39,7 +40,8 @@ void app_main(void)
     static _Alignas(8) uint8_t block[BROKER_BYTES];
     static struct midge_memory memory;
     const struct midge_hooks hooks = { .event = on_event };
-    const struct midge_esp_config config = { .memory = &memory, .hooks = &hooks };
+    const struct midge_esp_nvs_config nvs = { .relaxed_ms = 30000 }; /* all that a power cut may lose */
+    const struct midge_esp_config config = { .memory = &memory, .hooks = &hooks, .nvs = &nvs };
     if (strlen(CONFIG_EXAMPLE_PASSPHRASE) < 8) {
         ESP_LOGE(TAG, "set a passphrase: idf.py menuconfig, Example Configuration");
         return;

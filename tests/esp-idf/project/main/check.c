@@ -151,6 +151,26 @@ static void on_state(void *user, bool running)
     printf("%s\n", running ? "ready" : "stopped");
 }
 
+/* The linux target's flash is a file, which the next run can be given. */
+#ifdef CONFIG_IDF_TARGET_LINUX
+#include "esp_private/partition_linux.h"
+
+static int open_flash(void)
+{
+    const char *file = getenv("CHECK_FLASH");
+    if (file)
+        snprintf(esp_partition_get_file_mmap_ctrl_input()->flash_file_name, PATH_MAX, "%s", file);
+    int err = nvs_flash_init();
+    printf("flash %s\n", esp_partition_get_file_mmap_ctrl_act()->flash_file_name);
+    return err;
+}
+#else
+static int open_flash(void)
+{
+    return nvs_flash_init();
+}
+#endif
+
 /* NULL: not wanted. */
 static struct midge_esp_accounts *open_accounts(void)
 {
@@ -175,7 +195,7 @@ static int run_own(void)
     static esp_tls_cfg_server_t tls;
     if (!midge_arena_memory(block, sizeof block, &memory))
         return 90;
-    if (nvs_flash_init())
+    if (open_flash())
         return 89;
     static const struct midge_esp_nvs_config nvs = { .relaxed_ms = 1000 };
     struct midge_esp_accounts *accounts = open_accounts();

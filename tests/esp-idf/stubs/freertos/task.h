@@ -13,11 +13,12 @@ static inline BaseType_t xTaskCreate(void (*run)(void *user), const char *name, 
                                      UBaseType_t priority, TaskHandle_t *out)
 {
     pthread_t thread;
+    void *(*entry)(void *) = (void *(*)(void *))(void (*)(void))run;
     (void)name;
     (void)stack;
     (void)priority;
     (void)out;
-    if (pthread_create(&thread, NULL, (void *(*)(void *))(void (*)(void))run, user))
+    if (pthread_create(&thread, NULL, entry, user))
         return 0;
     pthread_detach(thread);
     return pdPASS;
@@ -31,6 +32,11 @@ static inline void vTaskDelete(TaskHandle_t task)
 static inline void vTaskDelay(TickType_t ms)
 {
     usleep(ms * 1000);
+}
+
+static inline TickType_t xTaskGetTickCount(void)
+{
+    return 0;
 }
 
 #endif
