@@ -128,6 +128,7 @@ set(MIDGE_APP_SOURCES
     app/midge/conf.c
     app/midge/conf_bridge.c
     app/midge/conf_keys.c
+    app/midge/conf_memory.c
     app/midge/conf_value.c
     app/midge/control.c
     app/midge/ctl.c

@@ -145,14 +145,17 @@ static void free_tickets(mbedtls_ssl_ticket_context *tickets)
 #endif
 }
 
-#if defined(MBEDTLS_ERROR_C)
+#if defined(MBEDTLS_ERROR_C) && MBEDTLS_VERSION_NUMBER < 0x04000000 /* 4.x has it for all levels in one, in a buffer */
 #include <mbedtls/error.h>
+#define HAS_ERROR_TEXT 1
+#else
+#define HAS_ERROR_TEXT 0
 #endif
 
 static const char *error_text(int error)
 {
     const char *text = NULL;
-#if defined(MBEDTLS_ERROR_C)
+#if HAS_ERROR_TEXT
     text = mbedtls_high_level_strerr(error);
 #else
     (void)error;

@@ -28,7 +28,6 @@ struct user {
     struct user *next;
     struct rule *rules;
     uint32_t len;
-    bool anonymous; /* of clients without a name */
     uint8_t name[];
 };
 
@@ -69,13 +68,13 @@ static struct user *find_or_add(struct midge_acl_file *acl, struct midge_slice n
     u = calloc(1, sizeof *u + name.len);
     if (!u)
         return NULL;
+    struct user **at = name.data ? &acl->users[bucket_of(name)] : &acl->anonymous;
     u->len = name.len;
-    if (!name.data)
-        return acl->anonymous = u;
-    memcpy(u->name, name.data, name.len);
-    struct user **at = &acl->users[bucket_of(name)];
+    if (name.len)
+        memcpy(u->name, name.data, name.len);
     u->next = *at;
-    return *at = u;
+    *at = u;
+    return u;
 }
 
 static void free_rules(struct rule *r)

@@ -31,7 +31,7 @@ static struct levels begin(struct midge_slice text)
     return l;
 }
 
-static bool is(const struct levels *l, char wildcard)
+static bool is(const struct levels *l, uint8_t wildcard)
 {
     return l->more && l->level.len == 1 && l->level.data[0] == wildcard;
 }

@@ -263,12 +263,13 @@ bool control_answer(void *in, struct desk_talk *talk, char *line, FILE *out)
 {
     (void)talk;
     struct command cmd = { .in = in, .out = out };
-    for (char *at = line; at && cmd.count < WORDS;) {
+    char *at = line;
+    do {
         cmd.words[cmd.count++] = at;
         at = strchr(at, '\t');
         if (at)
             *at++ = '\0';
-    }
+    } while (at && cmd.count < WORDS);
     run(&cmd);
     fputs(".\n", out);
     return true;

@@ -48,13 +48,22 @@ static bool open_talk(struct talk *t, const char *path)
     errno = ENAMETOOLONG;
     if (strlen(path) >= sizeof address.sun_path)
         return false;
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address))
         return false;
     t->to = fdopen(fd, "w");
     t->from = fdopen(dup(fd), "r");
     return t->to && t->from;
+}
+
+static void close_talk(struct talk *t)
+{
+    free(t->line);
+    if (t->to)
+        fclose(t->to);
+    if (t->from)
+        fclose(t->from);
 }
 
 /* Prints the answer up to its dot. 0, or the exit status. */
@@ -137,12 +146,10 @@ int ctl(int argc, char *argv[])
     if (!is_order(argc - optind, argv + optind))
         return fail(EXIT_BAD_USE, "a command is missing, or has more or fewer words",
                     "'midge ctl -h' lists them all");
-    if (!open_talk(&t, path))
-        return fail(EXIT_CANNOT, path, strerror(errno));
     char **words = argv + optind;
-    int status = strcmp(words[0], "import") == 0 ? import(&t, words[1]) : order(&t, argc - optind, words);
-    free(t.line);
-    fclose(t.to);
-    fclose(t.from);
+    int status = !open_talk(&t, path)              ? fail(EXIT_CANNOT, path, strerror(errno))
+                 : strcmp(words[0], "import") == 0 ? import(&t, words[1])
+                                                   : order(&t, argc - optind, words);
+    close_talk(&t);
     return fflush(stdout) ? EXIT_CANNOT : status;
 }

@@ -184,7 +184,7 @@ static int bind_unix(const char *path, char *why, size_t why_size)
         snprintf(why, why_size, "'%s' is longer than a Unix socket's path may be", path);
         return -1;
     }
-    strcpy(address.sun_path, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     bool in_use = fd >= 0 && !connect(fd, (const struct sockaddr *)&address, sizeof address);
     if (in_use) {

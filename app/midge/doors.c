@@ -294,7 +294,6 @@ static bool prepare(struct change *ch)
     for (const struct conf_listener *l = ch->c->listeners; l; l = l->next)
         listeners++;
     ch->rules = calloc(listeners + 1, sizeof *ch->rules);
-    snprintf(ch->why, ch->why_size, "no memory");
     if (!ch->rules)
         return false;
     for (const struct conf_listener *l = ch->c->listeners; l; l = l->next, ch->count++)
@@ -450,6 +449,7 @@ bool doors_set(struct doors *d, const struct conf *c, const struct midge_limits 
                size_t why_size)
 {
     struct change ch = { .d = d, .c = c, .limits = limits, .why = why, .why_size = why_size };
+    snprintf(why, why_size, "no memory");
     bool ok = prepare(&ch);
     bool done = ok && open_new(&ch) && renew(&ch, c);
     if (done)

@@ -173,7 +173,8 @@ struct sys *sys_open(struct inside *in, uint32_t interval_s)
     s->in = in;
     s->interval_s = interval_s;
     s->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    const struct itimerspec timer = { .it_interval.tv_sec = (time_t)interval_s, .it_value.tv_sec = (time_t)interval_s };
+    const struct itimerspec timer = { .it_interval.tv_sec = (time_t)interval_s,
+                                      .it_value.tv_sec = (time_t)interval_s };
     if (s->fd >= 0 && !timerfd_settime(s->fd, 0, &timer, NULL) &&
         midge_loop_watch(in->loop, s->fd, false, on_time, s)) {
         tell(s);

@@ -103,7 +103,8 @@
 #define MIDGE_SYS 1
 #endif
 
-/* Counters behind midge_get_stats. Without them it tells what is in use now and leaves the rest 0. */
+/* Counters behind midge_get_stats, and midge_each_client and midge_each_retained. Without them the first tells what is
+ * in use now and leaves the rest 0, and the others show nothing. */
 #ifndef MIDGE_STATS
 #define MIDGE_STATS 1
 #endif

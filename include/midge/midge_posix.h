@@ -57,7 +57,7 @@ struct midge_loop_config {
 /* NULL: not enough memory or descriptors. config NULL = all defaults. */
 MIDGE_MUST_USE struct midge_loop *midge_loop_new(const struct midge_loop_config *config);
 
- /* The hooks as the broker sees them. They may be changed on the loop's thread, outside of a hook: one that is not
+/* The hooks as the broker sees them. They may be changed on the loop's thread, outside of a hook: one that is not
  * needed is better NULL, so that nobody is asked for nothing. */
 struct midge_hooks *midge_loop_hooks(struct midge_loop *loop);
 

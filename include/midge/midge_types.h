@@ -12,8 +12,11 @@ extern "C" {
 
 #if defined(__GNUC__)
 #define MIDGE_MUST_USE __attribute__((warn_unused_result))
+/* Not to be inlined: what it has on the stack is not to lie there while its caller calls others. */
+#define MIDGE_APART __attribute__((noinline))
 #else
 #define MIDGE_MUST_USE
+#define MIDGE_APART
 #endif
 
 /* Milliseconds on a clock of the host's choice that starts anywhere and does not go back (a step back

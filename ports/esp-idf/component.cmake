@@ -26,7 +26,7 @@ idf_component_register(
 if(NOT CMAKE_BUILD_EARLY_EXPANSION)
     set(switches "/* Written from Kconfig. */\n")
     foreach(switch V5 RETAIN WILL PERSIST SHARED ALIAS_OUT AUTH REASON_STRINGS LOCAL BOOKS STATS LOGIN_LATER PAUSE
-                   DURABLE)
+                   DURABLE RETAIN_SEEK OWN_LIMITS BRIDGE)
         if(CONFIG_MIDGE_${switch})
             string(APPEND switches "#define MIDGE_${switch} 1\n")
         else()

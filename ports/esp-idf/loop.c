@@ -94,6 +94,10 @@ static struct midge *new_broker(const struct midge_esp *e)
 static bool open_state(struct midge_esp *e)
 {
     const bool keeps = MIDGE_DURABLE && e->config.nvs;
+    if (e->config.nvs && !keeps) {
+        ESP_LOGE(MIDGE_TAG, "State in NVS is asked for, and MIDGE_DURABLE is not compiled in.");
+        return false;
+    }
     if (keeps && !(e->nvs = midge_nvs_open(e->config.nvs, e->config.memory, e->now)))
         return false;
     e->broker = new_broker(e);

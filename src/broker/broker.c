@@ -51,10 +51,15 @@ void midge_enter(struct midge *m, midge_ms now)
 
 void midge_leave(struct midge *m)
 {
-    while (m->busy == 1 && m->any_broken)
+    while (m->busy == 1 && (m->any_broken || (MIDGE_WILL && m->wills) || (MIDGE_MAX_QOS && m->any_doomed))) {
         midge_end_broken(m);
-    if (MIDGE_MAX_QOS && m->busy == 1 && m->any_doomed)
-        midge_end_doomed(m);
+        if (MIDGE_WILL)
+            midge_wills_publish(m);
+        if (MIDGE_MAX_QOS && m->any_doomed)
+            midge_end_doomed(m);
+    }
+    if (MIDGE_DURABLE && m->busy == 1 && m->store_failed)
+        midge_durable_tell(m);
     if (MIDGE_LOCAL && m->busy == 1 && m->ops)
         midge_run_ops(m);
     if (MIDGE_LOCAL && m->busy == 1 && m->any_closing)
@@ -147,6 +152,7 @@ struct midge *midge_new(const struct midge_config *config, midge_ms now)
     m->auto_id_prefix = config->auto_id_prefix ? config->auto_id_prefix : "auto-";
     m->host_now = now;
     m->ops_tail = &m->ops;
+    m->wills_tail = &m->wills;
     m->sys_due = MIDGE_NEVER;
     midge_fifo_init(&m->ready);
     midge_random(m, m->seed, sizeof m->seed);
@@ -172,8 +178,11 @@ static void free_sessions(struct midge *m)
 {
     struct midge_map_node *n;
     uint32_t at = 0;
-    while ((n = midge_map_some(&m->sessions.by_id, &at)))
+    while ((n = midge_map_some(&m->sessions.by_id, &at))) {
         midge_session_end(m, MIDGE_CONTAINER(struct midge_session, by_id, n), MIDGE_RC_SERVER_SHUTTING_DOWN);
+        if (MIDGE_WILL)
+            midge_wills_publish(m);
+    }
 }
 
 void midge_free(struct midge *m)
@@ -216,11 +225,11 @@ void midge_shutdown(struct midge *m, midge_ms now)
     /* Wills go out now, delayed ones too, unless their sessions will be there later. */
     struct midge_link *away = MIDGE_DURABLE && m->durable ? NULL : m->sessions.away.head;
     for (struct midge_link *l = away; MIDGE_WILL && MIDGE_PERSIST && l; l = l->next)
-        midge_will_publish(m, MIDGE_CONTAINER(struct midge_rest, away, l)->session);
+        midge_will_due(m, MIDGE_CONTAINER(struct midge_rest, away, l)->session);
     for (struct midge_link *l = m->conns; MIDGE_WILL && l; l = l->next) {
         struct midge_conn *c = MIDGE_CONTAINER(struct midge_conn, all, l);
         if (c->session)
-            midge_will_publish(m, c->session);
+            midge_will_due(m, c->session);
     }
     for (struct midge_link *l = m->conns; l; l = l->next) /* ending one does not free it: only midge_lost does */
         say_goodbye(MIDGE_CONTAINER(struct midge_conn, all, l));
@@ -242,6 +251,12 @@ void midge_tell(struct midge *m, const struct midge_session *s, struct midge_eve
     if (s)
         midge_session_who(s, &event->who);
     m->hooks->event(m->hooks->user, event);
+}
+
+void midge_tell_of(struct midge *m, const struct midge_session *s, enum midge_event_kind kind, uint8_t reason,
+                   uint8_t qos, struct midge_slice topic)
+{
+    midge_tell(m, s, &(struct midge_event){ .kind = kind, .reason = reason, .qos = qos, .topic = topic });
 }
 
 void midge_session_who(const struct midge_session *s, struct midge_who *who)

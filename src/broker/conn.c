@@ -64,9 +64,9 @@ void midge_conn_fail(struct midge_conn *c, uint8_t reason)
         midge_conn_end(c, reason);
 }
 
-static void dispatch(struct midge_conn *c, struct midge_slice body)
+static void dispatch(struct midge_conn *c, const uint8_t *body)
 {
-    enum midge_reason rc = rows[midge_head_type(&c->head)].handler(c, body);
+    enum midge_reason rc = rows[midge_head_type(&c->head)].handler(c, midge_slice_of(body, c->head.remaining));
     c->heard = midge_age32(c->m);
     c->head = (struct midge_head){ 0 };
     if (rc >= MIDGE_RC_UNSPECIFIED)
@@ -102,23 +102,23 @@ static bool grow_frame(struct midge_conn *c, uint32_t need)
     return true;
 }
 
-/* Takes what `in` has of the packet's body. */
-static uint32_t assemble(struct midge_conn *c, struct midge_slice in)
+/* Takes what there is of the packet's body. */
+static uint32_t assemble(struct midge_conn *c, const uint8_t *bytes, uint32_t n)
 {
     uint32_t have = c->frame ? c->frame->len : 0;
     uint32_t take = c->head.remaining - have;
-    take = take < in.len ? take : in.len;
+    take = take < n ? take : n;
     if (!grow_frame(c, have + take)) {
         midge_conn_fail(c, MIDGE_RC_QUOTA_EXCEEDED); /* [MQTT311-4.8.0-2] */
-        return in.len;
+        return n;
     }
-    memcpy(c->frame->bytes + have, in.data, take);
+    memcpy(c->frame->bytes + have, bytes, take);
     c->frame->len = have + take;
     if (have >> 10 != c->frame->len >> 10)
         /* a long packet on a slow line is a sign of life, a byte a minute is not */
         c->heard = midge_age32(c->m);
     if (c->frame->len == c->head.remaining)
-        dispatch(c, midge_slice_of(c->frame->bytes, c->frame->len));
+        dispatch(c, c->frame->bytes);
     return take;
 }
 
@@ -127,9 +127,9 @@ static uint32_t step(struct midge_conn *c, struct midge_slice in)
 {
     if (c->head.complete) {
         if (c->frame || in.len < c->head.remaining)
-            return assemble(c, in);
+            return assemble(c, in.data, in.len);
         uint32_t n = c->head.remaining;
-        dispatch(c, midge_slice_of(in.data, n));
+        dispatch(c, in.data);
         return n;
     }
     enum midge_reason rc = MIDGE_RC_SUCCESS;
@@ -139,7 +139,7 @@ static uint32_t step(struct midge_conn *c, struct midge_slice in)
     if (rc != MIDGE_RC_SUCCESS)
         midge_conn_fail(c, (uint8_t)rc);
     else if (c->head.complete && c->head.remaining == 0)
-        dispatch(c, midge_slice_of(NULL, 0));
+        dispatch(c, NULL);
     return n;
 }
 
@@ -332,16 +332,20 @@ static void part(struct midge_conn *c, uint8_t reason, enum midge_conn_state sta
     midge_conn_mark_ready(c);
 }
 
+static MIDGE_APART void send_disconnect(struct midge_conn *c, uint8_t reason)
+{
+    struct midge_control_out d = { .reason = reason };
+    midge_conn_send_text(c, encode_disconnect, &d, &d.reason_string, reason);
+}
+
 void midge_conn_end(struct midge_conn *c, uint8_t reason)
 {
     if (c->state >= CONN_ENDING)
         return;
     bool told = c->state == CONN_UP && midge_served_v5(c) && reason >= MIDGE_RC_UNSPECIFIED;
     part(c, reason, CONN_ENDING);
-    if (told && c->state == CONN_ENDING) { /* not when a packet that is partly out cannot be finished */
-        struct midge_control_out d = { .reason = reason };
-        midge_conn_send_text(c, encode_disconnect, &d, &d.reason_string, reason);
-    }
+    if (MIDGE_V5 && told && c->state == CONN_ENDING) /* not when a packet that is partly out cannot be finished */
+        send_disconnect(c, reason);
 }
 
 void midge_conn_abort(struct midge_conn *c, uint8_t reason)

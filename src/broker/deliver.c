@@ -235,11 +235,7 @@ void midge_drop(struct midge *m, struct midge_session *s, struct midge_entry *e,
 {
     midge_book(m, s, e->qos, BOOK_DROPPED + (unsigned)why, 1);
     if (MIDGE_MAX_QOS && e->qos)
-        midge_tell(m, s,
-                   &(struct midge_event){ .kind = MIDGE_EV_DROPPED,
-                                          .reason = (uint8_t)why,
-                                          .qos = e->qos,
-                                          .topic = midge_msg_topic(e->msg) });
+        midge_tell_of(m, s, MIDGE_EV_DROPPED, (uint8_t)why, e->qos, midge_msg_topic(e->msg));
     free_entry(m, e);
 }
 

@@ -45,30 +45,20 @@ static void fail(struct midge *m)
 {
     if (m->durable->failed)
         return;
-    m->durable->failed = true;
-    midge_tell(m, NULL, &(struct midge_event){ .kind = MIDGE_EV_STORE_FAILED });
+    m->durable->failed = m->store_failed = true;
     for (struct midge_link *l = m->conns; l; l = l->next)
         midge_conn_break(MIDGE_CONTAINER(struct midge_conn, all, l), MIDGE_RC_SERVER_UNAVAILABLE);
+}
+
+void midge_durable_tell(struct midge *m)
+{
+    m->store_failed = false;
+    midge_tell_of(m, NULL, MIDGE_EV_STORE_FAILED, 0, 0, (struct midge_slice){ 0 });
 }
 
 bool midge_durable_serves(const struct midge *m)
 {
     return !m->durable || (!m->durable->failed && !m->durable->restoring);
-}
-
-/* A record under construction: the short pieces lie here. */
-struct draft {
-    uint8_t key[16], head[32];
-    struct midge_wr k, h;
-    struct midge_record r;
-};
-
-static void begin(struct draft *d, enum kind kind)
-{
-    d->r = (struct midge_record){ 0 };
-    midge_wr_init(&d->k, d->key, sizeof d->key, 0);
-    midge_wr_init(&d->h, d->head, sizeof d->head, 0);
-    midge_wr_u8(&d->k, (uint8_t)kind);
 }
 
 static void put_u64(struct midge_wr *w, uint64_t v)
@@ -77,43 +67,50 @@ static void put_u64(struct midge_wr *w, uint64_t v)
     midge_wr_u32(w, (uint32_t)v);
 }
 
-static void close_draft(struct draft *d)
+/* The next record. */
+static struct draft *begin(struct midge *m, enum kind kind)
 {
-    d->r.key[0] = midge_slice_of(d->key, d->k.total);
-    d->r.value[0] = midge_slice_of(d->head, d->h.total);
+    struct draft *d = &m->durable->draft;
+    d->r = (struct midge_record){ 0 };
+    midge_wr_init(&d->k, d->key, sizeof d->key, 0);
+    midge_wr_init(&d->h, d->head, sizeof d->head, 0);
+    midge_wr_u8(&d->k, (uint8_t)kind);
+    return d;
+}
+
+static struct draft *begin_of(struct midge *m, enum kind kind, uint32_t session)
+{
+    struct draft *d = begin(m, kind);
+    midge_wr_u32(&d->k, session);
+    return d;
+}
+
+static struct draft *begin_at(struct midge *m, enum kind kind, uint64_t id)
+{
+    struct draft *d = begin(m, kind);
+    put_u64(&d->k, id);
+    return d;
 }
 
 #define LAZY_MS 1000u
 
-static void changed(struct midge *m, bool must)
+enum verb { PUT, DEL, DEL_ALL };
+
+/* What was begun goes to the store. must: a peer may rely on it, so nothing goes out before it is synced. */
+static void finish(struct midge *m, enum verb verb, bool must)
 {
     struct midge_durable *d = m->durable;
-    d->dirty |= must && !d->store->relaxed_ms;
-    midge_ms due = m->age + (d->store->relaxed_ms ? d->store->relaxed_ms : LAZY_MS);
+    const struct midge_store *store = d->store;
+    struct midge_record *r = &d->draft.r;
+    if (d->failed)
+        return;
+    r->key[0] = midge_slice_of(d->draft.key, d->draft.k.total);
+    r->value[0] = midge_slice_of(d->draft.head, d->draft.h.total);
+    if (!(verb == PUT ? store->put(store->user, r) : store->del(store->user, r, verb == DEL_ALL)))
+        fail(m);
+    d->dirty |= must && !store->relaxed_ms;
+    midge_ms due = m->age + (store->relaxed_ms ? store->relaxed_ms : LAZY_MS);
     d->lazy_due = due < d->lazy_due ? due : d->lazy_due;
-}
-
-/* must: a peer may rely on it, so nothing goes out before it is synced. */
-static void put(struct midge *m, struct draft *d, bool must)
-{
-    struct midge_durable *du = m->durable;
-    close_draft(d);
-    if (du->failed)
-        return;
-    if (!du->store->put(du->store->user, &d->r))
-        fail(m);
-    changed(m, must);
-}
-
-static void del(struct midge *m, struct draft *d, bool all, bool must)
-{
-    struct midge_durable *du = m->durable;
-    close_draft(d);
-    if (du->failed)
-        return;
-    if (!du->store->del(du->store->user, &d->r, all))
-        fail(m);
-    changed(m, must);
 }
 
 static bool strict(const struct midge *m)
@@ -233,15 +230,13 @@ static struct midge_slice body_of(const struct midge_msg *msg)
 /* Before the first record that names it. */
 static void write_message(struct midge *m, struct tracked *t)
 {
-    struct draft d;
     if (t->written)
         return;
     t->written = true;
-    begin(&d, MESSAGE);
-    put_u64(&d.k, t->id);
-    describe(m, &d.h, t->what);
-    d.r.value[1] = body_of(t->what);
-    put(m, &d, true);
+    struct draft *d = begin_at(m, MESSAGE, t->id);
+    describe(m, &d->h, t->what);
+    d->r.value[1] = body_of(t->what);
+    finish(m, PUT, true);
 }
 
 static void release_message(struct midge *m, struct tracked *t)
@@ -250,10 +245,8 @@ static void release_message(struct midge *m, struct tracked *t)
         return;
     struct midge_msg *msg = t->what;
     if (t->written) {
-        struct draft d;
-        begin(&d, MESSAGE);
-        put_u64(&d.k, t->id);
-        del(m, &d, false, false);
+        begin_at(m, MESSAGE, t->id);
+        finish(m, DEL, false);
     }
     midge_untrack(m, &m->durable->messages, t);
     midge_msg_drop(&m->mem, msg);
@@ -266,26 +259,22 @@ bool midge_durable_retained(struct midge *m, struct midge_msg *msg)
     if (!m->durable || midge_topic_reserved(midge_msg_topic(msg)))
         return true; /* $SYS is made anew */
     struct tracked *t = track_message(m, msg);
-    struct draft d;
     if (!t)
         return false;
     t->uses++;
     write_message(m, t);
-    begin(&d, RETAINED);
-    put_u64(&d.k, t->id);
-    put(m, &d, true);
+    begin_at(m, RETAINED, t->id);
+    finish(m, PUT, true);
     return true;
 }
 
 void midge_durable_not_retained(struct midge *m, struct midge_msg *msg, bool must)
 {
     struct tracked *t = message_record(m, msg);
-    struct draft d;
     if (!t)
         return;
-    begin(&d, RETAINED);
-    put_u64(&d.k, t->id);
-    del(m, &d, false, must);
+    begin_at(m, RETAINED, t->id);
+    finish(m, DEL, must);
     release_message(m, t);
 }
 
@@ -313,24 +302,24 @@ bool midge_durable_expect(struct midge *m, struct midge_entry *e)
     return false;
 }
 
-static void key_of_entry(struct draft *d, const struct midge_entry *e, const struct tracked *t)
+static struct draft *begin_entry(struct midge *m, const struct midge_entry *e, const struct tracked *t)
 {
-    begin(d, ENTRY);
+    struct draft *d = begin(m, ENTRY);
     midge_wr_u32(&d->k, session_id(e->session));
     put_u64(&d->k, t->id);
+    return d;
 }
 
 static void write_entry(struct midge *m, const struct midge_entry *e, const struct tracked *t, bool must)
 {
     const struct tracked *msg = message_record(m, e->msg);
-    struct draft d;
-    key_of_entry(&d, e, t);
-    put_u64(&d.h, msg->id);
-    midge_wr_u8(&d.h, (uint8_t)(e->qos | (e->retain ? AS_RETAINED : 0) | (e->flying || e->sent ? SENT : 0) |
+    struct draft *d = begin_entry(m, e, t);
+    put_u64(&d->h, msg->id);
+    midge_wr_u8(&d->h, (uint8_t)(e->qos | (e->retain ? AS_RETAINED : 0) | (e->flying || e->sent ? SENT : 0) |
                                 (e->released ? RELEASED : 0) | (e->shared ? SHARED : 0)));
-    midge_wr_u16(&d.h, e->flying || e->sent ? e->pid : 0);
-    d.r.value[1] = midge_slice_of(e->ids, e->id_count * sizeof e->ids[0]); /* of this machine's byte order: META */
-    put(m, &d, must);
+    midge_wr_u16(&d->h, e->flying || e->sent ? e->pid : 0);
+    d->r.value[1] = midge_slice_of(e->ids, e->id_count * sizeof e->ids[0]); /* of this machine's byte order: META */
+    finish(m, PUT, must);
 }
 
 void midge_durable_entry(struct midge *m, struct midge_entry *e, bool must)
@@ -349,9 +338,8 @@ void midge_durable_entry_gone(struct midge *m, const struct midge_entry *e)
     if (!t)
         return;
     if (t->written) {
-        struct draft d;
-        key_of_entry(&d, e, t);
-        del(m, &d, false, false); /* lost in a crash: it is sent once more, as QoS 1 may be, or only its PUBREL */
+        begin_entry(m, e, t);
+        finish(m, DEL, false); /* lost in a crash: it is sent once more, as QoS 1 may be, or only its PUBREL */
     }
     midge_untrack(m, &m->durable->entries, t);
     release_message(m, message_record(m, e->msg));
@@ -359,46 +347,37 @@ void midge_durable_entry_gone(struct midge *m, const struct midge_entry *e)
 
 /* ---- sessions ----------------------------------------------------------------------------------------- */
 
-static void begin_of(struct draft *d, enum kind kind, uint32_t session)
-{
-    begin(d, kind);
-    midge_wr_u32(&d->k, session);
-}
-
 void midge_durable_session(struct midge *m, struct midge_session *s)
 {
-    struct draft d;
     if (!m->durable || !s->rest)
         return;
     if (!s->rest->store_id)
         s->rest->store_id = ++m->durable->last_session;
-    begin_of(&d, SESSION, s->rest->store_id);
-    midge_wr_u8(&d.h, s->version);
-    midge_wr_u32(&d.h, s->expiry_s);
-    put_u64(&d.h, s->conn ? 0 : wall_of(m, s->rest->gone_at));
-    d.r.value[1] = midge_session_id(s);
-    put(m, &d, s->conn != NULL);
+    struct draft *d = begin_of(m, SESSION, s->rest->store_id);
+    midge_wr_u8(&d->h, s->version);
+    midge_wr_u32(&d->h, s->expiry_s);
+    put_u64(&d->h, s->conn ? 0 : wall_of(m, s->rest->gone_at));
+    d->r.value[1] = midge_session_id(s);
+    finish(m, PUT, s->conn != NULL);
 }
 
 void midge_durable_will(struct midge *m, const struct midge_session *s)
 {
-    struct draft d;
     if (!m->durable || !s->will || !session_id(s))
         return;
-    begin_of(&d, WILL, session_id(s));
-    midge_wr_u32(&d.h, s->will->delay_s);
-    describe(m, &d.h, s->will->msg);
-    d.r.value[1] = body_of(s->will->msg);
-    put(m, &d, true);
+    struct draft *d = begin_of(m, WILL, session_id(s));
+    midge_wr_u32(&d->h, s->will->delay_s);
+    describe(m, &d->h, s->will->msg);
+    d->r.value[1] = body_of(s->will->msg);
+    finish(m, PUT, true);
 }
 
 void midge_durable_will_gone(struct midge *m, const struct midge_session *s)
 {
-    struct draft d;
     if (!m->durable || !s->will || !session_id(s))
         return;
-    begin_of(&d, WILL, session_id(s));
-    del(m, &d, false, true);
+    begin_of(m, WILL, session_id(s));
+    finish(m, DEL, true);
 }
 
 void midge_durable_connected(struct midge *m, struct midge_session *s)
@@ -428,46 +407,42 @@ void midge_durable_session_gone(struct midge *m, struct midge_session *s)
         forget_queue(m, &s->outbox->waiting);
     }
     for (size_t i = 0; i < sizeof of_session / sizeof *of_session; i++) {
-        struct draft d;
-        begin_of(&d, of_session[i], id);
-        del(m, &d, true, true); /* a new session of this client must not find the old one */
+        begin_of(m, of_session[i], id);
+        finish(m, DEL_ALL, true); /* a new session of this client must not find the old one */
     }
 }
 
 void midge_durable_sub(struct midge *m, const struct midge_sub *sub, struct midge_slice filter)
 {
-    struct draft d;
     if (!m->durable || !session_id(sub->session))
         return;
-    begin_of(&d, SUBSCRIPTION, session_id(sub->session));
-    midge_wr_u8(&d.h, (uint8_t)(sub->qos | (sub->no_local ? NO_LOCAL : 0) |
+    struct draft *d = begin_of(m, SUBSCRIPTION, session_id(sub->session));
+    midge_wr_u8(&d->h, (uint8_t)(sub->qos | (sub->no_local ? NO_LOCAL : 0) |
                                 (sub->retain_as_published ? RETAIN_AS_PUBLISHED : 0)));
-    midge_wr_u32(&d.h, sub->id);
-    d.r.key[1] = filter;
-    put(m, &d, true);
+    midge_wr_u32(&d->h, sub->id);
+    d->r.key[1] = filter;
+    finish(m, PUT, true);
 }
 
 void midge_durable_sub_gone(struct midge *m, const struct midge_session *s, struct midge_slice filter)
 {
-    struct draft d;
     if (!m->durable || !session_id(s))
         return;
-    begin_of(&d, SUBSCRIPTION, session_id(s));
-    d.r.key[1] = filter;
-    del(m, &d, false, true);
+    struct draft *d = begin_of(m, SUBSCRIPTION, session_id(s));
+    d->r.key[1] = filter;
+    finish(m, DEL, true);
 }
 
 void midge_durable_received(struct midge *m, const struct midge_session *s, uint16_t pid, bool there)
 {
-    struct draft d;
     if (!m->durable || !session_id(s))
         return;
-    begin_of(&d, RECEIVED, session_id(s));
-    midge_wr_u16(&d.k, pid);
+    struct draft *d = begin_of(m, RECEIVED, session_id(s));
+    midge_wr_u16(&d->k, pid);
     if (there)
-        put(m, &d, true);
+        finish(m, PUT, true);
     else
-        del(m, &d, false, true); /* the id is new again for the client: it has to be for us */
+        finish(m, DEL, true); /* the id is new again for the client: it has to be for us */
 }
 
 /* ---- what goes out ------------------------------------------------------------------------------------ */
@@ -502,13 +477,12 @@ void midge_durable_before_pull(struct midge_conn *c)
 void midge_durable_meta(struct midge *m)
 {
     const uint32_t mark = BYTE_ORDER_MARK;
-    struct draft d;
-    begin(&d, META);
-    midge_wr_u8(&d.h, FORMAT);
-    midge_wr_bytes(&d.h, midge_slice_of(&mark, sizeof mark));
-    midge_wr_u32(&d.h, m->origin_seed[0]);
-    midge_wr_u32(&d.h, m->origin_seed[1]);
-    put(m, &d, true);
+    struct draft *d = begin(m, META);
+    midge_wr_u8(&d->h, FORMAT);
+    midge_wr_bytes(&d->h, midge_slice_of(&mark, sizeof mark));
+    midge_wr_u32(&d->h, m->origin_seed[0]);
+    midge_wr_u32(&d->h, m->origin_seed[1]);
+    finish(m, PUT, true);
 }
 
 void midge_durable_settle(struct midge *m)

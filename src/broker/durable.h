@@ -33,6 +33,13 @@ struct tracked {
     bool written;
 };
 
+/* A record under construction: the short pieces lie here. */
+struct draft {
+    uint8_t key[16], head[32];
+    struct midge_wr k, h;
+    struct midge_record r;
+};
+
 struct midge_durable {
     const struct midge_store *store;
     struct midge_map messages; /* by address; by id while restoring */
@@ -46,6 +53,7 @@ struct midge_durable {
     midge_ms lazy_due;         /* age by which what nobody relies on is synced; MIDGE_NEVER = nothing is left */
     bool dirty;                /* something that a peer may rely on is not synced */
     bool failed;
+    struct draft draft;        /* one at a time: too large for a small stack */
 };
 
 /* The age at a time by the wall clock; what is not known, or in the future, is now. */

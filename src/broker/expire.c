@@ -3,18 +3,41 @@
 
 /* ---- wills -------------------------------------------------------------------------------------------- */
 
-void midge_will_publish(struct midge *m, struct midge_session *s)
+void midge_will_due(struct midge *m, struct midge_session *s)
 {
-    if (!s->will)
+    struct midge_will *w = s->will;
+    if (!w)
         return;
     if (MIDGE_DURABLE)
         midge_durable_will_gone(m, s);
-    struct midge_msg *msg = midge_will_take(&m->mem, s->will);
     s->will = NULL; /* [MQTT-3.1.2-10] [MQTT311-3.1.2-10] */
-    midge_msg_arrived(msg, m->age); /* its Message Expiry counts from now [U5-3.1.3.2.4-exp] */
-    midge_msg_set_origin(msg, midge_origin(m, s));
-    (void)midge_route(m, msg, s); /* refused for want of memory: counted and told there */
-    midge_msg_drop(&m->mem, msg);
+    midge_msg_set_origin(w->msg, midge_origin(m, s));
+    w->session = s;
+    w->next = NULL;
+    *m->wills_tail = w;
+    m->wills_tail = &w->next;
+}
+
+void midge_will_orphan(struct midge *m, const struct midge_session *s)
+{
+    for (struct midge_will *w = m->wills; w; w = w->next)
+        if (w->session == s)
+            w->session = NULL;
+}
+
+void midge_wills_publish(struct midge *m)
+{
+    while (m->wills) {
+        struct midge_will *w = m->wills;
+        struct midge_session *s = w->session;
+        m->wills = w->next;
+        if (!w->next)
+            m->wills_tail = &m->wills;
+        struct midge_msg *msg = midge_will_take(&m->mem, w);
+        midge_msg_arrived(msg, m->age); /* its Message Expiry counts from now [U5-3.1.3.2.4-exp] */
+        (void)midge_route(m, msg, s); /* refused for want of memory: counted and told there */
+        midge_msg_drop(&m->mem, msg);
+    }
 }
 
 struct midge_will *midge_will_make(struct midge *m, const struct midge_connect *pk, enum midge_reason *rc)
@@ -81,7 +104,7 @@ void midge_session_timer(struct midge *m, struct midge_timer *t)
         return;
     }
     if (MIDGE_WILL && s->will && m->age >= after(s->rest->gone_at, s->will->delay_s))
-        midge_will_publish(m, s);
+        midge_will_due(m, s);
     midge_session_arm(m, s);
 }
 

@@ -109,6 +109,7 @@ struct midge {
     bool any_broken;              /* some connection's `broken` is set */
     bool any_inside;              /* there was a struct midge_inside */
     bool any_doomed;              /* some session's `doomed` is set */
+    bool store_failed;            /* and the host was not told yet */
     bool any_closing;             /* some local client was closed from inside a hook */
     bool local_due;               /* a local client has something to be handed */
     bool starving;                /* a replay waits for memory */
@@ -123,6 +124,8 @@ struct midge {
     struct midge_timers conn_timers; /* of connections */
     struct midge_timers away_timers; /* of sessions that are not connected */
     struct midge_durable *durable;  /* NULL without a store */
+    struct midge_will *wills;       /* that are due, first come first */
+    struct midge_will **wills_tail;
     const struct midge_conn *hello; /* whose CONNECT is being handled, and the client id in it */
     struct midge_slice hello_id;
     uint32_t conn_count;          /* open, those that are ending included */
@@ -162,6 +165,9 @@ void midge_arm(struct midge *m, struct midge_timers *timers, struct midge_timer 
 
 /* Tells the host; who it is about is filled in from `s`, NULL = it is filled in or nobody. */
 void midge_tell(struct midge *m, const struct midge_session *s, struct midge_event *event);
+/* The same of an event that has no more to say. */
+void midge_tell_of(struct midge *m, const struct midge_session *s, enum midge_event_kind kind, uint8_t reason,
+                   uint8_t qos, struct midge_slice topic);
 /* The host's view of a message, as published. */
 void midge_show(const struct midge *m, const struct midge_msg *msg, struct midge_message *out);
 void midge_session_who(const struct midge_session *s, struct midge_who *who);
@@ -344,6 +350,7 @@ void midge_durable_stop(struct midge *m);
 bool midge_durable_serves(const struct midge *m);
 void midge_durable_turn(struct midge *m);
 void midge_durable_before_pull(struct midge_conn *c);
+void midge_durable_tell(struct midge *m); /* that the store has failed */
 void midge_durable_sync(struct midge *m); /* if a peer waits for it */
 midge_ms midge_durable_due(const struct midge *m); /* age of the sync that nobody waits for */
 void midge_durable_tick(struct midge *m);
@@ -395,7 +402,11 @@ struct midge_slice midge_inside_age(const struct midge_conn *c, uint8_t out[MIDG
 /* expire.c: what time does to wills, sessions, retained messages. */
 /* The will of a CONNECT; NULL = it has none, or, with *rc, it cannot be kept. */
 struct midge_will *midge_will_make(struct midge *m, const struct midge_connect *pk, enum midge_reason *rc);
-void midge_will_publish(struct midge *m, struct midge_session *s); /* if it has one */
+/* Its will, if it has one, is published when the present call is over: whoever ends a session may be deep inside. */
+void midge_will_due(struct midge *m, struct midge_session *s);
+/* The session ends: what is due goes out all the same. */
+void midge_will_orphan(struct midge *m, const struct midge_session *s);
+void midge_wills_publish(struct midge *m);
 void midge_session_timer(struct midge *m, struct midge_timer *t);
 bool midge_session_expired(const struct midge *m, const struct midge_session *s);
 void midge_session_arm(struct midge *m, struct midge_session *s);  /* it has just gone away */

@@ -131,20 +131,18 @@ static enum midge_reason settle(struct midge_conn *c, struct midge_connect *pk, 
     return MIDGE_RC_SUCCESS;
 }
 
-/* CONNECT as it was kept; false while re-authenticating. It was decoded before, so it can be again. */
-static bool recall_connect(struct midge_conn *c, struct midge_connect *pk)
+/* What happens on CONNECT as it was kept, if it is not long done: it was decoded before, so it can be again. `a` NULL:
+ * its client's id is known from now on; else the answer takes effect. */
+static void recall(struct midge_conn *c, const struct midge_login_answer *a)
 {
+    struct midge_connect pk;
     struct midge_slice connect = midge_slice_of(c->login->connect, c->login->connect_len);
-    if (!connect.len || midge_decode_connect(connect, pk) != MIDGE_RC_SUCCESS)
-        return false;
-    midge_hello(c, pk);
-    return true;
-}
-
-/* The answer to a question that was not asked by CONNECT; NULL: there is no CONNECT any more. */
-static void settle_later(struct midge_conn *c, struct midge_connect *pk, const struct midge_login_answer *a)
-{
-    enum midge_reason rc = settle(c, pk, (struct midge_slice){ 0 }, a);
+    bool kept = connect.len && midge_decode_connect(connect, &pk) == MIDGE_RC_SUCCESS;
+    if (kept)
+        midge_hello(c, &pk);
+    if (!a)
+        return;
+    enum midge_reason rc = settle(c, kept ? &pk : NULL, (struct midge_slice){ 0 }, a);
     if (rc != MIDGE_RC_SUCCESS)
         midge_conn_fail(c, (uint8_t)rc);
     c->m->hello = NULL;
@@ -157,8 +155,7 @@ void midge_login_done(struct midge_conn *c, const struct midge_login_answer *ans
         c->login->waits = false;
         struct midge_frame *held = c->login->held;
         c->login->held = NULL;
-        struct midge_connect pk; /* its packet is gone: it is read again from its copy */
-        settle_later(c, recall_connect(c, &pk) ? &pk : NULL, answer);
+        recall(c, answer);
         if (held)
             midge_conn_take(c, midge_slice_of(held->bytes, held->len));
         free_held(c, held);
@@ -170,38 +167,32 @@ void midge_login_done(struct midge_conn *c, const struct midge_login_answer *ans
 
 /* ---- the question ------------------------------------------------------------------------------------- */
 
-static void take_props(struct midge_login *in, const struct midge_props *p)
-{
-    if (!MIDGE_V5)
-        return;
-    in->method = midge_props_text(p, PROP_AUTH_METHOD);
-    in->auth_data = midge_props_text(p, PROP_AUTH_DATA);
-}
-
-static void ask(struct midge_conn *c, struct midge_login *in, struct midge_login_answer *out)
+static MIDGE_APART void ask(struct midge_conn *c, enum midge_login_step step, const struct midge_connect *pk,
+                            const struct midge_props *props, struct midge_login_answer *out)
 {
     const struct midge_hooks *h = c->m->hooks;
-    midge_conn_who(c, &in->who);
-    in->assigned_id = midge_names_assigned(c->names).len > 0;
-    in->conn = c;
+    struct midge_login in = { .step = step, .conn = c, .assigned_id = midge_names_assigned(c->names).len > 0 };
     *out = (struct midge_login_answer){ .answer = MIDGE_ALLOW };
-    if (MIDGE_V5 && in->method.data && !(MIDGE_AUTH && h->login)) { /* [MQTT-4.12.0-1] */
+    midge_conn_who(c, &in.who);
+    if (pk)
+        in.password = pk->password;
+    if (MIDGE_V5) {
+        in.method = midge_props_text(props, PROP_AUTH_METHOD);
+        in.auth_data = midge_props_text(props, PROP_AUTH_DATA);
+    }
+    if (MIDGE_V5 && in.method.data && !(MIDGE_AUTH && h->login)) { /* [MQTT-4.12.0-1] */
         out->answer = MIDGE_DENY;
         out->reason = MIDGE_RC_BAD_AUTHENTICATION_METHOD;
     } else if (h->login) {
-        h->login(h->user, in, out);
+        h->login(h->user, &in, out);
     }
 }
 
 enum midge_reason midge_login_ask(struct midge_conn *c, struct midge_connect *pk, struct midge_slice body)
 {
-    struct midge_login in = { .step = MIDGE_LOGIN_CONNECT, .password = pk->password };
-    struct midge_login_answer answer;
-    take_props(&in, &pk->props);
-    if (midge_is_inside(c))
-        answer = (struct midge_login_answer){ .answer = MIDGE_ALLOW };
-    else
-        ask(c, &in, &answer);
+    struct midge_login_answer answer = { .answer = MIDGE_ALLOW };
+    if (!midge_is_inside(c))
+        ask(c, MIDGE_LOGIN_CONNECT, pk, &pk->props, &answer);
     return settle(c, pk, body, &answer);
 }
 
@@ -223,12 +214,9 @@ enum midge_reason midge_on_auth(struct midge_conn *c, struct midge_slice body)
     if (again && !remember(c, (struct midge_slice){ 0 }))
         return MIDGE_RC_QUOTA_EXCEEDED;
 
-    struct midge_login in = { .step = again ? MIDGE_LOGIN_REAUTH : MIDGE_LOGIN_AUTH };
-    take_props(&in, &pk.props);
     struct midge_login_answer answer;
-    struct midge_connect connect;
-    bool up = !recall_connect(c, &connect);
-    ask(c, &in, &answer);
-    settle_later(c, up ? NULL : &connect, &answer);
+    recall(c, NULL);
+    ask(c, again ? MIDGE_LOGIN_REAUTH : MIDGE_LOGIN_AUTH, NULL, &pk.props, &answer);
+    recall(c, &answer);
     return MIDGE_RC_SUCCESS;
 }

@@ -18,7 +18,7 @@ void midge_each_client(const struct midge *m, void (*each)(void *user, const str
 {
     const struct midge_map *all = &m->sessions.by_id;
     struct midge_client_info info;
-    for (uint32_t i = 0; all->table && i <= all->mask; i++)
+    for (uint32_t i = 0; MIDGE_STATS && all->table && i <= all->mask; i++)
         for (const struct midge_map_node *n = all->table[i]; n; n = n->next) {
             show_client(MIDGE_CONTAINER(const struct midge_session, by_id, n), &info);
             each(user, &info);
@@ -32,7 +32,7 @@ void midge_each_retained(const struct midge *m, void (*each)(void *user, const s
     const struct midge_msg *msg = NULL;
     struct midge_message shown;
     uint32_t left_s;
-    while (MIDGE_RETAIN && (msg = midge_retain_next(&m->retain, &all, msg)))
+    while (MIDGE_STATS && MIDGE_RETAIN && (msg = midge_retain_next(&m->retain, &all, msg)))
         if (midge_msg_left(msg, m->age, &left_s)) {
             midge_show(m, msg, &shown);
             each(user, &shown);

@@ -19,10 +19,8 @@ static enum midge_reason check_client_id(const struct midge_conn *c, const struc
 static enum midge_reason check_will(const struct midge_conn *c, const struct midge_connect *pk)
 {
     const struct midge *m = c->m;
-    if (!pk->has_will)
-        return MIDGE_RC_SUCCESS;
-    if (!MIDGE_WILL)
-        return MIDGE_RC_IMPLEMENTATION_SPECIFIC;
+    if (!MIDGE_WILL || !pk->has_will)
+        return MIDGE_RC_SUCCESS; /* without MIDGE_WILL it was not even read */
     if (pk->will_qos > midge_max_qos(midge_conn_limits(m, c)))
         return MIDGE_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
     if (pk->will_retain && !(MIDGE_RETAIN && m->limits->retain))
@@ -104,6 +102,15 @@ static void set_terms(struct midge_conn *c, const struct midge_connect *pk)
     c->keepalive_s = midge_granted_keepalive(c->m, pk);
 }
 
+static MIDGE_APART void tell_connected(struct midge_conn *c, const struct midge_connect *pk, bool present)
+{
+    struct midge_event ev = { .kind = MIDGE_EV_CONNECTED,
+                              .session_present = present,
+                              .clean_start = pk->clean_start,
+                              .keepalive_s = pk->keepalive_s };
+    midge_tell(c->m, c->session, &ev);
+}
+
 static void up(struct midge_conn *c, const struct midge_connect *pk, bool present,
                const struct midge_slice *auth_data)
 {
@@ -113,11 +120,7 @@ static void up(struct midge_conn *c, const struct midge_connect *pk, bool presen
     midge_timer_cancel(&m->conn_timers, &c->timer);
     if (c->keepalive_s)
         midge_arm(m, &m->conn_timers, &c->timer, (midge_ms)c->keepalive_s * 1500u);
-    struct midge_event ev = { .kind = MIDGE_EV_CONNECTED,
-                              .session_present = present,
-                              .clean_start = pk->clean_start,
-                              .keepalive_s = pk->keepalive_s };
-    midge_tell(m, c->session, &ev); /* before CONNACK: without memory for it, DISCONNECTED follows */
+    tell_connected(c, pk, present); /* before CONNACK: without memory for it, DISCONNECTED follows */
     /* the first packet, the only one [MQTT-3.2.0-1] [MQTT-3.2.0-2] */
     midge_send_connack(c, pk, present, auth_data);
     if (MIDGE_MAX_QOS == 2)

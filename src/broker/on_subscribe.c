@@ -22,12 +22,6 @@ static enum midge_reason check(struct midge *m, struct midge_session *s, const s
     return MIDGE_RC_SUCCESS;
 }
 
-static void tell(struct midge *m, const struct midge_session *s, enum midge_event_kind kind, struct midge_slice filter,
-                 uint8_t qos)
-{
-    midge_tell(m, s, &(struct midge_event){ .kind = kind, .topic = filter, .qos = qos });
-}
-
 /* Retained messages go to new subscriptions, to known ones again only with Retain Handling 0, never to shared ones. */
 static bool wants_retained(const struct midge_filter_request *want, const struct midge_filter *f, bool is_new)
 {
@@ -72,7 +66,7 @@ enum midge_reason midge_subscribe(struct midge *m, struct midge_session *s, cons
     }
     if (MIDGE_DURABLE)
         midge_durable_sub(m, sub, want->filter);
-    tell(m, s, MIDGE_EV_SUBSCRIBED, want->filter, granted);
+    midge_tell_of(m, s, MIDGE_EV_SUBSCRIBED, 0, granted, want->filter);
     return (enum midge_reason)granted;
 }
 
@@ -94,7 +88,7 @@ enum midge_reason midge_unsubscribe(struct midge *m, struct midge_session *s, st
     midge_subtree_remove(&m->subs, sub);
     if (MIDGE_DURABLE)
         midge_durable_sub_gone(m, s, filter);
-    tell(m, s, MIDGE_EV_UNSUBSCRIBED, filter, 0);
+    midge_tell_of(m, s, MIDGE_EV_UNSUBSCRIBED, 0, 0, filter);
     return MIDGE_RC_SUCCESS;
 }
 

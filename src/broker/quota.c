@@ -314,5 +314,5 @@ void midge_quota_refused(struct midge *m)
     if (m->low_memory || !above_high_water(m))
         return;
     m->low_memory = true;
-    midge_tell(m, NULL, &(struct midge_event){ .kind = MIDGE_EV_LOW_MEMORY, .reason = MIDGE_RC_QUOTA_EXCEEDED });
+    midge_tell_of(m, NULL, MIDGE_EV_LOW_MEMORY, MIDGE_RC_QUOTA_EXCEEDED, 0, (struct midge_slice){ 0 });
 }

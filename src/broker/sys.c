@@ -1,5 +1,5 @@
 /* sys.c - counters below $SYS/broker, as retained messages; only what has changed is published. */
-#include "broker/internal.h"
+#include "broker/durable.h"
 
 static uint64_t dropped(const struct midge *m)
 {
@@ -30,7 +30,7 @@ static const char names[] = "uptime\0"
 static void read_counters(const struct midge *m, uint64_t v[COUNTERS])
 {
     uint32_t total = m->sessions.by_id.count;
-    *v++ = m->age / 1000;
+    *v++ = (m->age - (MIDGE_DURABLE && m->durable ? START_AGE : 0)) / 1000;
     *v++ = m->client_count;
     *v++ = total - m->client_count;
     *v++ = total;

@@ -27,6 +27,8 @@ struct midge_session *midge_session_take(struct midge_conn *c, const struct midg
     struct midge_session *s = midge_session_find(&m->sessions, pk->client_id);
     if (s && s->conn) {
         midge_conn_end(s->conn, MIDGE_RC_SESSION_TAKEN_OVER); /* [MQTT-3.1.4-3] [MQTT311-3.1.4-2] */
+        if (MIDGE_WILL)
+            midge_wills_publish(m); /* the old connection's, before the new one is there */
         s = midge_session_find(&m->sessions, pk->client_id);  /* it may have ended with its connection */
     }
     if (s && (pk->clean_start || (MIDGE_PERSIST && midge_session_expired(m, s)))) { /* its timer may be late */
@@ -86,7 +88,7 @@ void midge_session_leave(struct midge *m, struct midge_session *s)
         midge_hand_over(m, s, 0, false);
     bool ends = s->expiry_s == 0 || !s->rest;
     if (MIDGE_WILL && s->will && (s->will->delay_s == 0 || ends))
-        midge_will_publish(m, s); /* [MQTT-3.1.2-8] [MQTT311-3.1.2-8] */
+        midge_will_due(m, s); /* [MQTT-3.1.2-8] [MQTT311-3.1.2-8] */
     if (!MIDGE_PERSIST || ends) {
         midge_session_end(m, s, MIDGE_RC_SUCCESS);
         return;
@@ -111,8 +113,10 @@ static void count_ended(struct midge *m, struct midge_session *s, const struct m
 
 void midge_session_end(struct midge *m, struct midge_session *s, uint8_t reason)
 {
-    if (MIDGE_WILL)
-        midge_will_publish(m, s); /* [MQTT-3.1.2-8] */
+    if (MIDGE_WILL) {
+        midge_will_due(m, s); /* [MQTT-3.1.2-8] */
+        midge_will_orphan(m, s);
+    }
     if (MIDGE_SHARED)
         midge_hand_over(m, s, 0, true);
     if (MIDGE_LOCAL && s->local)
@@ -129,7 +133,7 @@ void midge_session_end(struct midge *m, struct midge_session *s, uint8_t reason)
         midge_subtree_remove(&m->subs, MIDGE_CONTAINER(struct midge_sub, on_session, s->subs));
     if (MIDGE_PERSIST)
         back_from_away(m, s);
-    midge_tell(m, s, &(struct midge_event){ .kind = MIDGE_EV_SESSION_ENDED, .reason = reason });
+    midge_tell_of(m, s, MIDGE_EV_SESSION_ENDED, reason, 0, (struct midge_slice){ 0 });
     midge_session_free(&m->sessions, s);
 }
 

@@ -73,6 +73,8 @@ static enum midge_reason read_will(struct midge_rd *r, struct midge_connect *out
 {
     if (!(flags & FLAG_WILL))
         return MIDGE_RC_SUCCESS;
+    if (!MIDGE_WILL)
+        return MIDGE_RC_IMPLEMENTATION_SPECIFIC;
     out->has_will = true;
     out->will_retain = (flags & FLAG_WILL_RETAIN) != 0;
     out->will_qos = (uint8_t)((flags & FLAG_WILL_QOS) >> WILL_QOS_SHIFT);

@@ -4,9 +4,15 @@
 
 #include "state/msg.h"
 
+struct midge_session;
+
 struct midge_will {
     struct midge_msg *msg; /* holds; its arrival time is reset when it is published */
-    uint32_t delay_s;      /* Will Delay Interval */
+    union {
+        uint32_t delay_s;        /* Will Delay Interval */
+        struct midge_will *next; /* once it is due: of those that are to be published when the present call is over */
+    };
+    struct midge_session *session; /* once it is due: whose it is; NULL = that has ended */
 };
 
 /* Takes over the reference to msg, in success and failure. NULL: no memory. Tag MIDGE_TAG_SESSION. */

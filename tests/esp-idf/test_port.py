@@ -245,6 +245,28 @@ def test_a_reader_that_stalls_holds_up_nobody(own, tmp_path):
     assert own.wait_line(r"waiting (\d+)").group(1) == "0"
 
 
+def test_low_memory_is_told_and_the_broker_goes_on(own):
+    own.wait_line("^posted")
+    ids = [f"sleeper{i}" for i in range(12)]
+    for i in ids:
+        s = sub(own.port, "-i", i, "-c", "-q", "1", "-t", i)
+        s.terminate()
+        s.wait()
+    for i in ids:  # more than the block of 96 kB
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(own.port), "-V", "5", "-q", "1", "-t", i, "-l"],
+                       input=(b"x" * 1200 + b"\n") * 10, timeout=TIMEOUT_S, stderr=subprocess.DEVNULL, check=False)
+    own.wait_line("memory limit is reached")
+    if any(line.startswith("event ") for line in own.lines):
+        own.wait_line("^event MIDGE_EVENT 4")
+    for i in ids:  # who comes and takes his messages makes room
+        c = socket.create_connection(("127.0.0.1", own.port), TIMEOUT_S)
+        name = i.encode()
+        c.sendall(b"\x10" + bytes([12 + len(name)]) + b"\x00\x04MQTT\x04\x02\x00\x3c\x00" + bytes([len(name)]) + name)
+        assert c.recv(4) == CONNACK
+        c.close()
+    assert stop(own) == 0
+
+
 def test_connections_above_the_limit_are_closed(own):
     own.wait_line("^posted")
     full = [client(own.port) for _ in range(24)]

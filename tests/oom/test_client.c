@@ -222,7 +222,7 @@ TEST(oom_client_3_1_1_converses)
 
 static void on_packet(void *user, const struct midge_client_packet *packet)
 {
-    ((struct rig *)user)->done += packet->type == PK_PUBACK;
+    ((struct rig *)user)->messages += packet->type == PK_PUBACK;
 }
 
 static const struct midge_client_hooks relay_hooks = { .user = &rig, .event = on_event, .packet = on_packet };
@@ -236,11 +236,11 @@ static bool send_one(struct rig *r, const char *id)
     const struct midge_client_packet packet = {
         .type = PK_PUBLISH, .pid = 1, .message = &message, .more = &property, .more_count = 1
     };
-    const unsigned done = r->done;
+    const unsigned acknowledged = r->messages;
     if (!dial_in(r, &options) || midge_client_send(r->c, &packet) != MIDGE_OK)
         return false;
     pump(r);
-    return r->done == done + 1;
+    return r->messages == acknowledged + 1;
 }
 
 TEST(oom_client_passes_on)

@@ -593,3 +593,106 @@ TEST(a_client_that_is_put_out_by_the_host_is_told_why)
     CHECK(connack_of(stay5("s"))->session_present);
     CHECK(!connack_of(stay311("q"))->session_present);
 }
+
+/* ---- what is counted is counted back ------------------------------------------------------------------- */
+
+SPEC("MQTT-4.5.0-1")
+TEST(qos_0_that_is_dropped_with_the_connection_gives_its_places_back)
+{
+    limits.queue_msgs = 5;
+    limits.queue_bytes = 5000;
+    struct peer *p = connect5("p"), *a = stay5("a");
+    subscribe(a, "t", 0);
+    hold(a);
+    for (unsigned i = 0; i < 5; i++)
+        publish(p, "t", text_of('x', 900), 0);
+    drop(a);
+    a = stay5("a");
+    subscribe(a, "t", 1);
+    drop(a);
+    for (unsigned i = 0; i < 5; i++)
+        publish(p, "t", text_of('x', 900), 1);
+    a = stay5("a");
+    for (unsigned i = 0; i < 5; i++)
+        take_publish(a, "t", text_of('x', 900), 1);
+    CHECK_EQ(books_of("a", 1).acknowledged, 5);
+    CHECK_EQ(books_of("a", 0).ended, 5);
+}
+
+SPEC("MQTT-4.5.0-1")
+TEST(a_queue_gives_its_bytes_back_as_it_is_sent)
+{
+    limits.queue_bytes = 2000;
+    struct peer *p = connect5("p"), *a = stay5("a");
+    subscribe(a, "t", 2);
+    for (unsigned i = 0; i < 50; i++) {
+        publish(p, "t", text_of('x', 500), 2);
+        take_publish(a, "t", text_of('x', 500), 2);
+    }
+    CHECK_EQ(books_of("a", 2).acknowledged, 50);
+}
+
+SPEC("U5-3.1.4-limit")
+TEST(an_address_has_so_many_connections_and_not_one_more)
+{
+    limits.connections_per_address = 3;
+    for (unsigned i = 0; i < 3; i++)
+        dial_from(7);
+    CHECK(try_dial(7) == NULL);
+    struct peer *other = dial_from(8);
+    drop(other);
+    CHECK(try_dial(7) == NULL);
+    dial_from(0); /* not counted */
+}
+
+SPEC("U5-3.1.4-limit")
+TEST(of_the_sessions_that_are_away_the_one_without_messages_gives_way)
+{
+    limits.sessions = 4;
+    struct peer *p = connect5("p");
+    const char *const ids[] = { "full", "emptied" };
+    for (unsigned i = 0; i < 2; i++) {
+        struct peer *a = stay5(ids[i]);
+        subscribe(a, ids[i], 1);
+        publish(p, ids[i], "x", 1);
+        take_publish(a, ids[i], "x", 1);
+        drop(a);
+    }
+    publish(p, "full", "y", 1);
+    connect5("new");
+    CHECK_EQ(stats().sessions, 4);
+    connect5("newer");
+    CHECK_EQ(stats().sessions, 4);
+    struct peer *a = stay5("full");
+    CHECK(connack_of(a)->session_present);
+    take_publish(a, "full", "y", 1);
+}
+
+SPEC("MQTT-4.6.0-2")
+TEST(answers_that_were_pulled_in_part_stay_in_one_piece)
+{
+    struct peer *p = connect311("p");
+    uint8_t out[64];
+    hold(p);
+    for (unsigned i = 1; i <= 5; i++)
+        send_publish(p, &(struct c_publish){ .topic = "t", .qos = 1, .pid = (uint16_t)i });
+    size_t n = midge_pull(live_conn(p), out, 7, now);
+    CHECK_EQ(n, 7);
+    for (unsigned i = 6; i <= 8; i++)
+        send_publish(p, &(struct c_publish){ .topic = "t", .qos = 1, .pid = (uint16_t)i });
+    n += midge_pull(live_conn(p), out + n, sizeof out - n, now);
+    CHECK_EQ(n, 8 * 4);
+    for (unsigned i = 0; i < 8; i++) {
+        const uint8_t puback[] = { 0x40, 2, 0, (uint8_t)(i + 1) };
+        CHECK_BYTES(out + 4 * i, 4, puback, 4);
+    }
+    drop(p);
+}
+
+SPEC("U5-3.3.2.1-empty")
+TEST(an_empty_topic_without_an_alias_is_a_protocol_error)
+{
+    struct peer *p = connect5("p");
+    send_publish(p, &(struct c_publish){ .topic = "", .payload = "x" });
+    expect_disconnect(p, MIDGE_RC_PROTOCOL_ERROR);
+}

@@ -766,3 +766,31 @@ TEST(a_broker_that_shuts_down_opens_no_local_client)
     CHECK(!midge_local_open(broker, &(struct midge_local_config){ .client_id = slice("app") }, now, &err));
     CHECK(err != MIDGE_OK);
 }
+
+static void take_nothing(void *user, const struct midge_message *message)
+{
+    (void)user;
+    (void)message;
+}
+
+SPEC("MQTT-3.8.3-1")
+TEST(a_local_subscription_with_one_thing_wrong_is_refused)
+{
+    enum midge_err err = MIDGE_OK;
+    start();
+    struct midge_local *l =
+        midge_local_open(broker, &(struct midge_local_config){ .client_id = slice("app") }, now, &err);
+    CHECK(l);
+    const struct midge_subscription good = { .filter = slice("t"), .on_message = take_nothing };
+    struct midge_subscription bad[4] = { good, good, good, good };
+    bad[0].qos = 3;
+    bad[1].retain_handling = 3;
+    bad[2].on_message = NULL;
+    bad[3].filter = slice("a#");
+    for (unsigned i = 0; i < 4; i++)
+        CHECK_EQ(midge_local_subscribe(l, &bad[i], now), MIDGE_ERR_INVALID);
+    CHECK_EQ(stats().subscriptions, 0);
+    CHECK_EQ(midge_local_subscribe(l, &good, now), MIDGE_OK);
+    midge_local_close(l, now);
+    settle();
+}
