@@ -75,29 +75,37 @@ static uint32_t first_difference(const struct key *k, struct midge_slice topic)
     return SAME;
 }
 
+/* A way through the tree by the bits of a key. */
+struct way {
+    void **at;    /* where it ends */
+    void **above; /* where the last branch on it hangs; NULL = there is none */
+    void *larger; /* the next subtree to the right of it; NULL = there is none */
+};
+
+/* From the root to what agrees with the key in all bits before `bit`. */
+static void go(void **root, const struct key *k, uint32_t bit, struct way *w)
+{
+    *w = (struct way){ .at = root };
+    while (is_branch(*w->at) && branch_of(*w->at)->at < bit) {
+        struct branch *b = branch_of(*w->at);
+        unsigned side = bit_at(k, b->at);
+        if (side == 0)
+            w->larger = b->side[1];
+        w->above = w->at;
+        w->at = &b->side[side];
+    }
+}
+
 /* The message that the key's bits lead to; *bit: the first in which it differs from the key, or SAME. NULL:
  * the tree is empty. */
 static struct midge_msg *nearest(const struct midge_retain *r, const struct key *k, uint32_t *bit)
 {
-    void *tagged = r->root;
-    while (is_branch(tagged)) {
-        struct branch *b = branch_of(tagged);
-        tagged = b->side[bit_at(k, b->at)];
-    }
-    struct midge_msg *msg = tagged;
+    struct way w;
+    void *root = r->root;
+    go(&root, k, SAME, &w);
+    struct midge_msg *msg = *w.at;
     *bit = msg ? first_difference(k, midge_msg_topic(msg)) : SAME;
     return msg;
-}
-
-/* The place on the key's way that holds what agrees with it in all bits before `bit`. */
-static void **place(struct midge_retain *r, const struct key *k, uint32_t bit)
-{
-    void **at = &r->root;
-    while (is_branch(*at) && branch_of(*at)->at < bit) {
-        struct branch *b = branch_of(*at);
-        at = &b->side[bit_at(k, b->at)];
-    }
-    return at;
 }
 
 static struct midge_msg *lowest(void *tagged)
@@ -114,18 +122,12 @@ static struct midge_msg *seek(const struct midge_retain *r, const struct key *k,
     struct midge_msg *near = nearest(r, k, &bit);
     if (!near || (bit == SAME && !after))
         return near;
-    void *at = r->root;
-    void *larger = NULL; /* the next subtree to the right of the way */
-    while (is_branch(at) && branch_of(at)->at < bit) {
-        struct branch *b = branch_of(at);
-        unsigned side = bit_at(k, b->at);
-        if (side == 0)
-            larger = b->side[1];
-        at = b->side[side];
-    }
+    struct way w;
+    void *root = r->root;
+    go(&root, k, bit, &w);
     if (bit != SAME && bit_at(k, bit) == 0)
-        larger = at; /* all that agrees so far is larger in this bit */
-    return lowest(larger);
+        w.larger = *w.at; /* all that agrees so far is larger in this bit */
+    return lowest(w.larger);
 }
 
 void midge_retain_init(struct midge_retain *r, struct midge_mem *mem)
@@ -156,32 +158,28 @@ static void let_go(struct midge_retain *r, struct midge_msg *msg)
     midge_msg_drop(r->mem, msg);
 }
 
-static bool insert(struct midge_retain *r, const struct key *k, uint32_t bit, struct midge_msg *msg)
-{
-    struct branch *b = midge_mem_alloc(r->mem, sizeof *b, MIDGE_TAG_RETAIN);
-    if (!b)
-        return false;
-    void **at = place(r, k, bit);
-    unsigned side = bit_at(k, bit);
-    *b = (struct branch){ .at = bit };
-    b->side[side] = msg;
-    b->side[!side] = *at;
-    *at = tag_branch(b);
-    return true;
-}
-
 enum midge_err midge_retain_set(struct midge_retain *r, struct midge_msg *msg)
 {
     struct key k = key_of(midge_msg_topic(msg));
+    struct way w;
     uint32_t bit;
-    struct midge_msg *near = nearest(r, &k, &bit);
-    if (bit != SAME && !insert(r, &k, bit, msg))
+    struct midge_msg *old = nearest(r, &k, &bit);
+    struct branch *b = bit != SAME ? midge_mem_alloc(r->mem, sizeof *b, MIDGE_TAG_RETAIN) : NULL;
+    if (bit != SAME && !b)
         return MIDGE_ERR_NO_MEMORY;
+    go(&r->root, &k, bit, &w);
+    void *there = *w.at;
+    *w.at = msg;
+    if (b) {
+        unsigned side = bit_at(&k, bit);
+        *b = (struct branch){ .at = bit };
+        b->side[side] = msg;
+        b->side[!side] = there;
+        *w.at = tag_branch(b);
+    }
     take_in(r, msg);
-    if (bit == SAME)
-        *place(r, &k, SAME) = msg;
-    if (near && bit == SAME)
-        let_go(r, near);
+    if (old && !b)
+        let_go(r, old);
     return MIDGE_OK;
 }
 
@@ -199,16 +197,11 @@ void midge_retain_remove(struct midge_retain *r, struct midge_slice topic)
     if (!msg)
         return;
     struct key k = key_of(topic);
-    void **at = &r->root;
-    void **above = NULL;
-    while (is_branch(*at)) {
-        struct branch *b = branch_of(*at);
-        above = at;
-        at = &b->side[bit_at(&k, b->at)];
-    }
-    if (above) {
-        struct branch *b = branch_of(*above);
-        *above = b->side[at == &b->side[0]]; /* the other side takes its place */
+    struct way w;
+    go(&r->root, &k, SAME, &w);
+    if (w.above) {
+        struct branch *b = branch_of(*w.above);
+        *w.above = b->side[w.at == &b->side[0]]; /* the other side takes its place */
         midge_mem_free(r->mem, b, sizeof *b, MIDGE_TAG_RETAIN);
     } else {
         r->root = NULL;
