@@ -337,8 +337,9 @@ static bool set_up(const struct making *m, struct midge_tls *t)
 
 struct midge_tls *midge_openssl_open(const struct midge_tls_options *o, char *why, size_t why_size)
 {
-    struct making m = { .o = o, .why = why, .why_size = why_size };
+    struct making m = { .o = o, .why_size = why_size };
     struct midge_tls *t = calloc(1, sizeof *t);
+    m.why = why;
     ERR_clear_error();
     if (t) {
         t->refs = 1;
