@@ -613,6 +613,32 @@ static void what_fits_no_map_is_not_kept_waiting(void **state)
     assert_int_equal(books_of(r, 2).queued + books_of(r, 2).inflight, 0);
 }
 
+static void one_with_other_maps_takes_over_what_waits(void **state)
+{
+    struct rig *r = *state;
+    MAPS(old, { .pattern = "old", .direction = MIDGE_BRIDGE_OUT, .qos = 1 },
+         { .pattern = "both", .direction = MIDGE_BRIDGE_OUT, .qos = 1 });
+    MAPS(new, { .pattern = "both", .direction = MIDGE_BRIDGE_OUT, .qos = 1 });
+    struct link *k = new_link(r, A, B, old, old_count);
+    cut(k);
+    start(k);
+    run(r);
+    say(r, A, "both", 1, "x");
+    midge_bridge_unsubscribe(k->b, r->now);
+    midge_bridge_free(k->b, false, r->now);
+    k->o.maps = new;
+    k->o.map_count = new_count;
+    start(k);
+    say(r, A, "old", 1, "nobody's any more");
+    say(r, A, "both", 1, "y");
+    assert_int_equal(books_of(r, 1).queued + books_of(r, 1).inflight, 2);
+    r->bare = true;
+    subscribe(r, B, "#");
+    k->cut = false;
+    wait_ms(r, 60000);
+    assert_string_equal(r->diary[B], "both q1 'x'; both q1 'y'; ");
+}
+
 static void a_lazy_one_comes_and_goes(void **state)
 {
     struct rig *r = *state;
@@ -723,6 +749,7 @@ int main(void)
         T(waits_grow_up_to_the_cap),
         T(one_that_hangs_up_on_the_bridge_bit_is_asked_without),
         T(what_fits_no_map_is_not_kept_waiting),
+        T(one_with_other_maps_takes_over_what_waits),
         T(a_lazy_one_comes_and_goes),
         T(a_silent_broker_is_noticed),
         T(both_brokers_are_told_how_it_stands),
