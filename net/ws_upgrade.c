@@ -232,10 +232,10 @@ static void put_number(struct midge_upgrade *u, size_t number)
 static void encode_base64(const uint8_t digest[20], char out[29])
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (unsigned i = 0; i < 7; i++) {
+    for (size_t i = 0; i < 7; i++) {
         uint32_t bits = (uint32_t)digest[3 * i] << 16 | (uint32_t)digest[3 * i + 1] << 8;
         bits |= i < 6 ? digest[3 * i + 2] : 0u;
-        for (unsigned k = 0; k < 4; k++)
+        for (size_t k = 0; k < 4; k++)
             out[4 * i + k] = alphabet[bits >> (18 - 6 * k) & 63];
     }
     out[27] = '=';

@@ -70,7 +70,7 @@ static struct user *find_or_add(struct midge_acl_file *acl, struct midge_slice n
         return NULL;
     struct user **at = name.data ? &acl->users[bucket_of(name)] : &acl->anonymous;
     u->len = name.len;
-    if (name.len)
+    if (name.data)
         memcpy(u->name, name.data, name.len);
     u->next = *at;
     *at = u;

@@ -280,10 +280,10 @@ static void leave(struct midge_bridge *b)
 {
     bool has_will = !b->o->no_notifications && !b->o->notify_local_only;
     b->leaving = true;
-    if (has_will && !is_v5(b)) /* the will says that it is gone; after a DISCONNECT of 3.x it would not */
-        bridge_break(b, MIDGE_RC_SUCCESS);
-    else if (midge_client_disconnect(b->far, has_will ? MIDGE_RC_DISCONNECT_WITH_WILL : MIDGE_RC_SUCCESS, NULL,
-                                     b->now) != MIDGE_OK)
+    /* The will says that it is gone; after a DISCONNECT of 3.x it would not. */
+    bool may_say = !has_will || is_v5(b);
+    uint8_t reason = has_will ? MIDGE_RC_DISCONNECT_WITH_WILL : MIDGE_RC_SUCCESS;
+    if (!may_say || midge_client_disconnect(b->far, reason, NULL, b->now) != MIDGE_OK)
         bridge_break(b, MIDGE_RC_SUCCESS);
 }
 

@@ -409,7 +409,7 @@ static bool check_tls(const struct midge_loop *loop, const struct midge_uplink_o
         snprintf(why, why_size, "bridges speak no WebSocket yet");
         return false;
     }
-    if (!provider || (provider->open && !provider->client && provider->layer)) {
+    if (!provider || !provider->open || (provider->layer && !provider->client)) {
         snprintf(why, why_size, "this build has no TLS for bridges");
         return false;
     }

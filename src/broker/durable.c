@@ -241,7 +241,7 @@ static void write_message(struct midge *m, struct tracked *t)
 
 static void release_message(struct midge *m, struct tracked *t)
 {
-    if (--t->uses)
+    if (!t || --t->uses)
         return;
     struct midge_msg *msg = t->what;
     if (t->written) {
