@@ -138,7 +138,7 @@ void midge_durable_sync(struct midge *m)
 
 midge_ms midge_durable_due(const struct midge *m)
 {
-    return m->durable ? m->durable->lazy_due : MIDGE_NEVER;
+    return m->durable && !m->durable->failed ? m->durable->lazy_due : MIDGE_NEVER;
 }
 
 void midge_durable_tick(struct midge *m)
