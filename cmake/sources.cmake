@@ -170,4 +170,5 @@ set(MIDGE_BENCH_SOURCES
     bench/midge-bench/retained.c
     bench/midge-bench/wire.c
     bench/midge-bench/workload.c
+    bench/midge-bench/ws.c
 )

@@ -115,6 +115,13 @@ static bool set_versions(mbedtls_ssl_config *config, unsigned from, unsigned to)
 #endif
 }
 
+/* A ticket of TLS 1.3 does not hold the client's certificate: who comes back by it would have no name. */
+#if defined(MBEDTLS_SSL_PROTO_TLS1_3)
+#define TICKETS_FORGET_NAMES 1
+#else
+#define TICKETS_FORGET_NAMES 0
+#endif
+
 static bool open_tickets(mbedtls_ssl_ticket_context *tickets, struct dice *d, mbedtls_ssl_config *config)
 {
 #if HAS_TICKETS
@@ -343,8 +350,8 @@ static const char *use_rules(struct midge_tls *t, const struct midge_tls_options
     if (o->psk) {
         t->psk = o->psk;
         t->psk_user = o->psk_user;
-        mbedtls_ssl_conf_psk_cb(&t->config, ask_psk, t);
-    } else if (!o->no_tickets) { /* a resumed session does not tell which PSK it began with */
+        mbedtls_ssl_conf_psk_cb(&t->config, ask_psk, t); /* and no tickets: they do not tell the identity */
+    } else if (!o->no_tickets && !(o->require_certificate && TICKETS_FORGET_NAMES && to == MIDGE_TLS_1_3)) {
         t->has_tickets = true;
         return open_tickets(&t->tickets, &t->dice, &t->config) ? NULL : "no tickets";
     }

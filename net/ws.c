@@ -9,6 +9,8 @@
 #define RESERVED 0x70u
 #define MASKED 0x80u
 #define CONTROL_MAX 125u
+#define MASK 4u /* bytes of it; frames of a client have one */
+#define OWN_MASK 10u
 
 enum opcode { CONTINUATION, TEXT, BINARY, CLOSE = 8, PING, PONG };
 
@@ -26,7 +28,7 @@ struct control {
     uint8_t in_len, out_len, out_at;
     bool answer; /* `in` is whole and a pong is owed */
     uint8_t in[CONTROL_MAX];
-    uint8_t out[2 + CONTROL_MAX];
+    uint8_t out[2 + MASK + CONTROL_MAX];
 };
 
 struct ws {
@@ -38,9 +40,10 @@ struct ws {
     uint16_t close_code; /* what our close frame says */
     uint8_t head_len, head_need;
     uint8_t out_at, out_len;
+    bool is_client;
     bool in_message;  /* a message was begun and goes on in the next data frame */
-    uint8_t head[14]; /* its last four are the mask, the next byte's first */
-    uint8_t out[6];   /* a frame that a small room had no place for */
+    uint8_t head[14]; /* its last four are the mask, the next byte's first; of a client: its own last one */
+    uint8_t out[10];  /* a frame that a small room had no place for */
 };
 
 /* ---- in ------------------------------------------------------------------------------------------------ */
@@ -69,8 +72,8 @@ static const char *judge_head(const struct ws *ws, enum close_code *code)
     *code = CLOSE_PROTOCOL;
     if (ws->head[0] & RESERVED)
         return "WebSocket: reserved bits are set";
-    if ((ws->head[1] & MASKED) == 0)
-        return "WebSocket: a frame is not masked";
+    if (((ws->head[1] & MASKED) == 0) != ws->is_client)
+        return ws->is_client ? "WebSocket: a frame is masked" : "WebSocket: a frame is not masked";
     switch (opcode_of(ws)) {
     case CONTINUATION:
         return ws->in_message ? NULL : "WebSocket: a continuation of nothing";
@@ -100,7 +103,7 @@ static uint64_t read_number(const uint8_t *p, unsigned n)
 static const char *judge_length(struct ws *ws, enum close_code *code)
 {
     static const uint16_t least[] = { [2] = 126, [8] = 0 };
-    unsigned more = ws->head_need - 6u;
+    unsigned more = ws->head_need - (ws->is_client ? 2u : 2u + MASK);
     uint64_t len = more ? read_number(ws->head + 2, more) : ws->head[1] & 0x7Fu;
     *code = CLOSE_PROTOCOL;
     if (more && (len < least[more] || (more == 8 && len <= UINT16_MAX)))
@@ -172,14 +175,15 @@ static void begin_payload(struct ws *ws)
 
 static void judge(struct ws *ws)
 {
-    enum close_code code;
-    const char *wrong;
+    enum close_code code = CLOSE_PROTOCOL;
+    const char *wrong = NULL;
     if (ws->head_len == 2) {
         static const uint8_t extra[] = { [126 - 125] = 2, [127 - 125] = 8 };
         unsigned len = ws->head[1] & 0x7Fu;
-        ws->head_need = (uint8_t)(6 + extra[len > 125 ? len - 125 : 0]);
+        ws->head_need = (uint8_t)((ws->is_client ? 2 : 2 + MASK) + extra[len > 125 ? len - 125 : 0]);
         wrong = judge_head(ws, &code);
-    } else {
+    }
+    if (ws->head_len == ws->head_need && !(ws->head_len == 2 && wrong)) {
         wrong = judge_length(ws, &code);
         if (!wrong)
             begin_payload(ws);
@@ -228,7 +232,8 @@ static void keep_control(struct control *c, const uint8_t *bytes, size_t n)
 static size_t take_payload(struct ws *ws, uint8_t *bytes, size_t n)
 {
     size_t take = n < ws->left ? n : ws->left;
-    unmask(ws, bytes, take);
+    if (!ws->is_client)
+        unmask(ws, bytes, take);
     ws->left -= (uint32_t)take;
     if (!is_control(ws))
         midge_layer_up(&ws->layer, bytes, take);
@@ -239,14 +244,27 @@ static size_t take_payload(struct ws *ws, uint8_t *bytes, size_t n)
     return take;
 }
 
+static void free_upgrade(struct ws *ws)
+{
+    if (ws->upgrade)
+        ws->memory->free(ws->memory->user, ws->upgrade, sizeof *ws->upgrade);
+    ws->upgrade = NULL;
+}
+
 static size_t take_upgrade(struct ws *ws, const uint8_t *bytes, size_t n)
 {
+    if (!ws->upgrade || ws->upgrade->asks) {
+        midge_layer_end(&ws->layer, "the server answers before it is asked");
+        return n;
+    }
     size_t take = midge_upgrade_feed(ws->upgrade, bytes, n);
     const char *refusal = midge_upgrade_refusal(ws->upgrade);
     if (refusal)
         midge_layer_end(&ws->layer, refusal);
     else
         ws->layer.greeted = ws->upgrade->is_over;
+    if (ws->is_client && ws->upgrade->is_over)
+        free_upgrade(ws);
     return take;
 }
 
@@ -263,13 +281,6 @@ static void feed(struct midge_layer *l, uint8_t *bytes, size_t n)
 }
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
-
-static void free_upgrade(struct ws *ws)
-{
-    if (ws->upgrade)
-        ws->memory->free(ws->memory->user, ws->upgrade, sizeof *ws->upgrade);
-    ws->upgrade = NULL;
-}
 
 static void free_control(struct ws *ws)
 {
@@ -288,12 +299,14 @@ static size_t copy(uint8_t *out, size_t room, const void *from, size_t n)
 static size_t pull_answer(struct ws *ws, uint8_t *out, size_t room)
 {
     struct midge_upgrade *u = ws->upgrade;
-    if (!u->is_over)
+    if (!u->is_over && !u->asks)
         return 0;
     size_t n = copy(out, room, u->line, u->line_len);
     u->line_len = (uint16_t)(u->line_len - n);
     memmove(u->line, u->line + n, u->line_len);
-    if (u->line_len == 0) {
+    if (u->line_len == 0 && u->asks) {
+        u->asks = false;
+    } else if (u->line_len == 0) {
         free_upgrade(ws);
         ws->layer.done = !ws->layer.greeted;
     }
@@ -327,12 +340,37 @@ static size_t pull_begun(struct ws *ws, uint8_t *out, size_t room)
     return n;
 }
 
-static void write_pong(struct control *c)
+/* Bytes between a frame's length and its payload. */
+static uint8_t mask_bytes(const struct ws *ws)
 {
+    return ws->is_client ? MASK : 0;
+}
+
+/* Frames of a client: the mask, at out + at, is put on the n bytes behind it. `out[1]` says so. */
+static void put_mask(struct ws *ws, uint8_t *out, size_t at, size_t n)
+{
+    if (!ws->is_client)
+        return;
+    uint32_t mask;
+    memcpy(&mask, ws->head + OWN_MASK, MASK);
+    mask ^= mask << 13; /* xorshift32 */
+    mask ^= mask >> 17;
+    mask ^= mask << 5;
+    memcpy(ws->head + OWN_MASK, &mask, MASK);
+    out[1] |= MASKED;
+    memcpy(out + at, &mask, MASK);
+    for (size_t i = 0; i < n; i++)
+        out[at + MASK + i] ^= out[at + i % MASK];
+}
+
+static void write_pong(struct ws *ws)
+{
+    struct control *c = ws->control;
     c->out[0] = FIN | PONG;
     c->out[1] = c->in_len;
-    memcpy(c->out + 2, c->in, c->in_len);
-    c->out_len = (uint8_t)(2 + c->in_len);
+    memcpy(c->out + 2 + mask_bytes(ws), c->in, c->in_len);
+    put_mask(ws, c->out, 2, c->in_len);
+    c->out_len = (uint8_t)(2 + mask_bytes(ws) + c->in_len);
     c->out_at = 0;
     c->answer = false;
 }
@@ -340,47 +378,52 @@ static void write_pong(struct control *c)
 /* A room too small for a frame: the smallest ones, a piece at a time. */
 static size_t pull_small(struct ws *ws, uint8_t *out, size_t room)
 {
-    size_t n = midge_layer_pull_above(&ws->layer, ws->out + 2, sizeof ws->out - 2);
+    uint8_t head = (uint8_t)(2 + mask_bytes(ws));
+    size_t n = midge_layer_pull_above(&ws->layer, ws->out + head, sizeof ws->out - head);
     if (n == 0)
         return 0;
     ws->out[0] = FIN | BINARY;
     ws->out[1] = (uint8_t)n;
+    put_mask(ws, ws->out, 2, n);
     ws->out_at = 0;
-    ws->out_len = (uint8_t)(2 + n);
+    ws->out_len = (uint8_t)(head + n);
     return pull_begun(ws, out, room);
 }
 
 /* One frame, as long as what there is to send. */
 static size_t pull_frame(struct ws *ws, uint8_t *out, size_t room)
 {
+    size_t mask = mask_bytes(ws), head = 4;
     if (room <= sizeof ws->out)
         return pull_small(ws, out, room);
-    size_t most = room - 4 < UINT16_MAX ? room - 4 : UINT16_MAX;
-    size_t n = midge_layer_pull_above(&ws->layer, out + 4, most);
+    size_t most = room - head - mask < UINT16_MAX ? room - head - mask : UINT16_MAX;
+    size_t n = midge_layer_pull_above(&ws->layer, out + head + mask, most);
     if (n == 0)
         return 0;
     out[0] = FIN | BINARY;
     if (n <= CONTROL_MAX) {
+        memmove(out + 2 + mask, out + head + mask, n);
+        head = 2;
         out[1] = (uint8_t)n;
-        memmove(out + 2, out + 4, n);
-        return n + 2;
+    } else {
+        out[1] = 126;
+        out[2] = (uint8_t)(n >> 8);
+        out[3] = (uint8_t)n;
     }
-    out[1] = 126;
-    out[2] = (uint8_t)(n >> 8);
-    out[3] = (uint8_t)n;
-    return n + 4;
+    put_mask(ws, out, head, n);
+    return head + mask + n;
 }
 
 static void write_close(struct ws *ws)
 {
-    const uint8_t frame[] = { FIN | CLOSE, 2, (uint8_t)(ws->close_code >> 8), (uint8_t)ws->close_code };
-    memcpy(ws->out, frame, sizeof frame);
+    uint8_t n = ws->close_code == CLOSE_NONE ? 0 : 2, head = (uint8_t)(2 + mask_bytes(ws));
+    ws->out[0] = FIN | CLOSE;
+    ws->out[1] = n;
+    ws->out[head] = (uint8_t)(ws->close_code >> 8);
+    ws->out[head + 1] = (uint8_t)ws->close_code;
+    put_mask(ws, ws->out, 2, n);
     ws->out_at = 0;
-    ws->out_len = sizeof frame;
-    if (ws->close_code == CLOSE_NONE) {
-        ws->out[1] = 0;
-        ws->out_len = 2;
-    }
+    ws->out_len = (uint8_t)(head + n);
     ws->close_code = 0;
 }
 
@@ -399,11 +442,11 @@ static size_t pull_goodbye(struct ws *ws, uint8_t *out, size_t room)
 static size_t pull(struct midge_layer *l, uint8_t *out, size_t room)
 {
     struct ws *ws = (struct ws *)(void *)l;
-    if (ws->upgrade && ws->upgrade->is_over)
+    if (ws->upgrade && (ws->upgrade->is_over || ws->upgrade->asks))
         return pull_answer(ws, out, room);
     size_t n = pull_begun(ws, out, room);
     if (!n && ws->control && ws->control->answer && !l->chain->ended) {
-        write_pong(ws->control);
+        write_pong(ws);
         n = pull_begun(ws, out, room);
     }
     if (!n && l->greeted && !l->chain->ended)
@@ -423,17 +466,38 @@ static void ws_free(struct midge_layer *l)
 
 static const struct midge_layer_kind kind = { .feed = feed, .pull = pull, .free = ws_free };
 
-struct midge_layer *midge_ws_new(const struct midge_ws_options *options, const struct midge_memory *memory)
+static struct ws *new_ws(const struct midge_memory *memory)
 {
     struct ws *ws = memory->alloc(memory->user, sizeof *ws);
     if (!ws)
         return NULL;
     *ws = (struct ws){ .layer.kind = &kind, .memory = memory, .close_code = CLOSE_NORMAL, .head_need = 2 };
     ws->upgrade = memory->alloc(memory->user, sizeof *ws->upgrade);
-    if (!ws->upgrade) {
-        ws_free(&ws->layer);
+    if (ws->upgrade)
+        return ws;
+    ws_free(&ws->layer);
+    return NULL;
+}
+
+struct midge_layer *midge_ws_new(const struct midge_ws_options *options, const struct midge_memory *memory)
+{
+    struct ws *ws = new_ws(memory);
+    if (!ws)
         return NULL;
-    }
     midge_upgrade_init(ws->upgrade, options);
     return &ws->layer;
+}
+
+struct midge_layer *midge_ws_client(const struct midge_ws_request *request, const struct midge_memory *memory)
+{
+    struct ws *ws = new_ws(memory);
+    if (!ws)
+        return NULL;
+    ws->is_client = true;
+    memcpy(ws->head + OWN_MASK, request->random + 16, MASK);
+    ws->head[OWN_MASK] |= 1; /* never 0: it would stay so */
+    if (midge_upgrade_ask(ws->upgrade, request))
+        return &ws->layer;
+    ws_free(&ws->layer);
+    return NULL;
 }

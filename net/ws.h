@@ -1,4 +1,4 @@
-/* ws.h - MQTT over WebSocket (RFC 6455) as a layer: the server's side. */
+/* ws.h - MQTT over WebSocket (RFC 6455) as a layer, either side. */
 #ifndef MIDGE_NET_WS_H
 #define MIDGE_NET_WS_H
 
@@ -17,5 +17,13 @@ struct midge_ws_options {
 
 /* NULL: no memory. `memory` is borrowed for the layer's life. */
 struct midge_layer *midge_ws_new(const struct midge_ws_options *options, const struct midge_memory *memory);
+
+/* The client's side: what it asks for. Used during the call; host and path together have less than 200 bytes. */
+struct midge_ws_request {
+    const char *host;   /* with its port, if that is not the usual one */
+    const char *path;
+    uint8_t random[20]; /* nobody's guess: the key, and what masks frames */
+};
+struct midge_layer *midge_ws_client(const struct midge_ws_request *request, const struct midge_memory *memory);
 
 #endif

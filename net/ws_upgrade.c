@@ -6,6 +6,8 @@
 
 #define HEADER_BYTES 4096u
 
+#define ANSWER_BYTES 8192u
+
 enum {
     SEEN_UPGRADE = 1,
     SEEN_CONNECTION = 2,
@@ -25,7 +27,9 @@ enum refusal {
     OTHER_METHOD,
     OTHER_PATH,
     OTHER_ORIGIN,
-    TOO_LONG
+    TOO_LONG,
+    NOT_SWITCHED,
+    BAD_ACCEPT
 };
 
 static const struct {
@@ -40,6 +44,8 @@ static const struct {
     [OTHER_PATH] = { "404 Not Found", "", "no such path" },
     [OTHER_ORIGIN] = { "403 Forbidden", "", "this origin is not let in" },
     [TOO_LONG] = { "431 Request Header Fields Too Large", "", "request too long" },
+    [NOT_SWITCHED] = { "", "", "the server does not speak WebSocket there" },
+    [BAD_ACCEPT] = { "", "", "the server's answer is not to our request" },
 };
 
 /* ---- words --------------------------------------------------------------------------------------------- */
@@ -229,29 +235,34 @@ static void put_number(struct midge_upgrade *u, size_t number)
     put(u, at);
 }
 
-static void encode_base64(const uint8_t digest[20], char out[29])
+/* `out` has 4 characters for each 3 bytes begun, and a NUL. */
+static void encode_base64(const uint8_t *bytes, unsigned n, char *out)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < 7; i++) {
-        uint32_t bits = (uint32_t)digest[3 * i] << 16 | (uint32_t)digest[3 * i + 1] << 8;
-        bits |= i < 6 ? digest[3 * i + 2] : 0u;
-        for (size_t k = 0; k < 4; k++)
-            out[4 * i + k] = alphabet[bits >> (18 - 6 * k) & 63];
+    for (unsigned i = 0; i < n; i += 3) {
+        uint32_t bits = (uint32_t)bytes[i] << 16 | (i + 1 < n ? (uint32_t)bytes[i + 1] << 8 : 0);
+        bits |= i + 2 < n ? bytes[i + 2] : 0u;
+        for (unsigned k = 0; k < 4; k++)
+            *out++ = i + k > n ? '=' : alphabet[bits >> (18 - 6 * k) & 63];
     }
-    out[27] = '=';
-    out[28] = '\0';
+    *out = '\0';
 }
 
-static void put_accept(struct midge_upgrade *u)
+static void make_accept(const char key[MIDGE_UPGRADE_KEY], char accept[29])
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"; /* RFC 6455 section 1.3 */
     char text[MIDGE_UPGRADE_KEY + sizeof guid - 1];
     uint8_t digest[20];
-    char accept[29];
-    memcpy(text, u->key, MIDGE_UPGRADE_KEY);
+    memcpy(text, key, MIDGE_UPGRADE_KEY);
     memcpy(text + MIDGE_UPGRADE_KEY, guid, sizeof guid - 1);
     midge_sha1_short(text, sizeof text, digest);
-    encode_base64(digest, accept);
+    encode_base64(digest, sizeof digest, accept);
+}
+
+static void put_accept(struct midge_upgrade *u)
+{
+    char accept[29];
+    make_accept(u->key, accept);
     put(u, accept);
 }
 
@@ -279,6 +290,51 @@ static void answer(struct midge_upgrade *u, enum refusal why)
     put(u, "\r\n\r\n");
 }
 
+/* ---- the client's side --------------------------------------------------------------------------------- */
+
+bool midge_upgrade_ask(struct midge_upgrade *u, const struct midge_ws_request *request)
+{
+    char key[MIDGE_UPGRADE_KEY + 1];
+    *u = (struct midge_upgrade){ .is_client = true, .asks = true };
+    if (strlen(request->host) + strlen(request->path) >= 200)
+        return false;
+    encode_base64(request->random, 16, key);
+    memcpy(u->key, key, sizeof u->key);
+    put(u, "GET ");
+    put(u, request->path);
+    put(u, " HTTP/1.1\r\nHost: ");
+    put(u, request->host);
+    put(u, "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ");
+    put(u, key);
+    put(u, "\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"); /* [MQTT-6.0.0-3] */
+    return true;
+}
+
+/* "HTTP/1.1 101 Switching Protocols", then headers, of which one proves that it has understood. */
+static enum refusal read_answer(struct midge_upgrade *u, struct midge_slice line)
+{
+    static const char switched[] = "HTTP/1.1 101";
+    if (!u->has_request) {
+        u->has_request = true;
+        bool good = line.len >= sizeof switched - 1 && memcmp(line.data, switched, sizeof switched - 1) == 0;
+        return good ? NOT_REFUSED : NOT_SWITCHED;
+    }
+    char accept[29];
+    struct midge_slice value = line;
+    struct midge_slice name = cut(&value, ':');
+    make_accept(u->key, accept);
+    if (alike(name, "sec-websocket-accept"))
+        u->seen |= same(trim(value), accept) ? SEEN_KEY : 0;
+    return NOT_REFUSED;
+}
+
+static void end_answer(struct midge_upgrade *u, enum refusal why)
+{
+    u->is_over = true;
+    u->line_len = 0;
+    u->refusal = (uint8_t)(why ? why : u->seen & SEEN_KEY ? NOT_REFUSED : BAD_ACCEPT);
+}
+
 /* ---- lines --------------------------------------------------------------------------------------------- */
 
 void midge_upgrade_init(struct midge_upgrade *u, const struct midge_ws_options *options)
@@ -292,10 +348,15 @@ static void end_line(struct midge_upgrade *u)
     if (line.len && line.data[line.len - 1] == '\r')
         line.len--;
     enum refusal why = NOT_REFUSED;
-    if (line.len)
+    if (line.len && u->is_client)
+        why = read_answer(u, line);
+    else if (line.len)
         why = u->has_request ? read_header(u, line) : read_request(u, line);
     if (why || (!line.len && u->has_request)) {
-        answer(u, why ? why : judge(u));
+        if (u->is_client)
+            end_answer(u, why);
+        else
+            answer(u, why ? why : judge(u));
         return;
     }
     u->line_len = 0;
@@ -312,7 +373,7 @@ static void add(struct midge_upgrade *u, char c)
 
 size_t midge_upgrade_feed(struct midge_upgrade *u, const uint8_t *bytes, size_t n)
 {
-    uint32_t most = u->options->header_bytes ? u->options->header_bytes : HEADER_BYTES;
+    uint32_t most = u->is_client ? ANSWER_BYTES : u->options->header_bytes ? u->options->header_bytes : HEADER_BYTES;
     size_t at = 0;
     while (at < n && !u->is_over) {
         char c = (char)bytes[at++];
@@ -320,8 +381,12 @@ size_t midge_upgrade_feed(struct midge_upgrade *u, const uint8_t *bytes, size_t 
             end_line(u);
         else
             add(u, c);
-        if (++u->bytes > most && !u->is_over)
-            answer(u, TOO_LONG);
+        if (++u->bytes > most && !u->is_over) {
+            if (u->is_client)
+                end_answer(u, NOT_SWITCHED);
+            else
+                answer(u, TOO_LONG);
+        }
     }
     return at;
 }

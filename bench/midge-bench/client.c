@@ -216,7 +216,7 @@ static size_t consume(struct client *c, const uint8_t *bytes, size_t n, size_t *
 }
 
 /* The rest of a packet follows its beginning; all else is read into one buffer and used there. */
-static enum link_outcome receive(struct client *c)
+static enum link_outcome receive_once(struct client *c)
 {
     struct hub *h = c->hub;
     struct buffer *in = &c->link.in;
@@ -243,6 +243,17 @@ static enum link_outcome receive(struct client *c)
     return o;
 }
 
+/* What TLS has read ahead wakes nobody again. */
+static enum link_outcome receive(struct client *c)
+{
+    enum link_outcome o = receive_once(c);
+    while (o == LINK_OK && c->link.tls)
+        o = receive_once(c);
+    if ((c->link.tls || c->link.ws) && link_waiting(&c->link))
+        hold(c); /* a handshake may have ended */
+    return o;
+}
+
 /* ---- life ---------------------------------------------------------------------------------------------- */
 
 static void add_connect(struct client *c)
@@ -266,8 +277,8 @@ void client_open(struct hub *h, struct client *c, uint32_t number)
     *c = (struct client){
         .hub = h, .number = number, .keep_session = keep_session, .held = held, .next_held = next_held
     };
-    const struct addrinfo *to = h->far && number >= h->near ? h->far : h->address;
-    if (!link_open(&c->link, h->epoll_fd, to->ai_addr, to->ai_addrlen, c)) {
+    const bool is_far = h->far && number >= h->near;
+    if (!link_open(&c->link, h->epoll_fd, &h->transport, is_far ? h->far : h->address, c)) {
         hub_fail(h, "client %u: cannot connect: %s", number, strerror(errno));
         return;
     }

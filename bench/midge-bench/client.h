@@ -41,6 +41,7 @@ struct hub {
     int epoll_fd;
     uint8_t version;
     bool spin; /* never sleep: the fastest answers, at the price of a processor */
+    struct transport transport;
     const struct addrinfo *address;
     const struct addrinfo *far; /* of clients from number `near` on; NULL = the same */
     uint32_t near;
@@ -83,7 +84,7 @@ uint8_t *client_publish(struct client *c, const struct wire_publish *p);
 /* Bytes that wait to be sent. */
 static inline size_t client_waiting(const struct client *c)
 {
-    return buffer_bytes(&c->link.out);
+    return link_waiting(&c->link);
 }
 
 #endif

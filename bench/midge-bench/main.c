@@ -59,6 +59,9 @@ static int run(struct bench *b, const struct addrinfo *address, const struct add
     b->hub = (struct hub){ .version = (uint8_t)b->options.version,
                            .spin = b->options.spin,
                            .address = address,
+                           .transport = { .host = b->options.host,
+                                          .tls = b->options.parameters.tls,
+                                          .ws = b->options.parameters.ws },
                            .far = far,
                            .near = b->options.parameters.publishers,
                            .prefix = b->options.prefix,
@@ -97,6 +100,8 @@ int main(int argc, char *argv[])
     default:
         break;
     }
+    if (bench.options.parameters.tls && !tls_init(bench.options.ca_file, why, sizeof why))
+        return fail(EXIT_BAD_OPTION, why);
     take_all_descriptors();
     const int err = getaddrinfo(bench.options.host, bench.options.port, &hints, &address);
     if (err)
@@ -107,5 +112,6 @@ int main(int argc, char *argv[])
     freeaddrinfo(address);
     if (far)
         freeaddrinfo(far);
+    tls_end();
     return status;
 }

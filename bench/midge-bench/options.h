@@ -17,6 +17,7 @@ struct options {
     const char *prefix;
     const char *user_name; /* NULL = none */
     const char *password;  /* NULL = none */
+    const char *ca_file;   /* NULL = whoever answers is believed */
     const char *json;      /* file to write, "-" = standard output; NULL = none */
     uint32_t version;      /* 4 or 5, as in CONNECT */
     uint32_t seed;

@@ -118,9 +118,11 @@ static void write_parameters(const struct bench *b, FILE *f)
             "  \"parameters\": {\"publishers\": %u, \"subscribers\": %u, \"bystanders\": %u, "
             "\"connections\": %u, "
             "\"subscriptions\": %u, \"retained\": %u, \"queued\": %u, \"qos\": %u, \"window\": %u, "
-            "\"payload_bytes\": %u, \"levels\": %u, \"rate\": %u, \"persistent\": %u},\n",
+            "\"payload_bytes\": %u, \"levels\": %u, \"rate\": %u, \"persistent\": %u, "
+            "\"tls\": %s, \"ws\": %s},\n",
             p->publishers, p->subscribers, p->bystanders, p->connections, p->subscriptions, p->retained,
-            p->queued, p->qos, p->window, p->payload_bytes, p->levels, p->rate, p->persistent);
+            p->queued, p->qos, p->window, p->payload_bytes, p->levels, p->rate, p->persistent,
+            p->tls ? "true" : "false", p->ws ? "true" : "false");
 }
 
 static void write_json(const struct bench *b, FILE *f)

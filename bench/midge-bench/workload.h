@@ -23,6 +23,7 @@ struct parameters {
     uint32_t levels;     /* of a topic */
     uint32_t rate;       /* messages a second, 0 = as fast as the window lets */
     uint32_t persistent; /* 1 = sessions outlive connections */
+    bool tls, ws;        /* between the socket and the packets */
     uint32_t seconds;    /* of publishing */
     uint32_t messages;   /* not 0: publish so many instead */
 };

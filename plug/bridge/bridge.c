@@ -280,10 +280,9 @@ static void leave(struct midge_bridge *b)
 {
     bool has_will = !b->o->no_notifications && !b->o->notify_local_only;
     b->leaving = true;
-    /* The will says that it is gone; after a DISCONNECT of 3.x it would not. */
-    bool may_say = !has_will || is_v5(b);
+    bool silent = has_will && !is_v5(b); /* the will says that it is gone; after a DISCONNECT of 3.x it would not */
     uint8_t reason = has_will ? MIDGE_RC_DISCONNECT_WITH_WILL : MIDGE_RC_SUCCESS;
-    if (!may_say || midge_client_disconnect(b->far, reason, NULL, b->now) != MIDGE_OK)
+    if (silent || midge_client_disconnect(b->far, reason, NULL, b->now) != MIDGE_OK)
         bridge_break(b, MIDGE_RC_SUCCESS);
 }
 

@@ -125,7 +125,7 @@ void bridge_near_close(struct midge_bridge *b, bool end_session)
     const uint32_t at_once = 0;
     if (!b->conn)
         return;
-    if (end_session && midge_client_disconnect(b->near, MIDGE_RC_SUCCESS, &at_once, b->now) == MIDGE_OK)
+    if (midge_client_disconnect(b->near, MIDGE_RC_SUCCESS, end_session ? &at_once : NULL, b->now) == MIDGE_OK)
         bridge_near_push(b);
     midge_lost(b->conn, b->now);
     b->conn = NULL;

@@ -7,6 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct midge_waiting *midge_waiting_new(const uint8_t *bytes, size_t n)
+{
+    struct midge_waiting *w = malloc(sizeof *w + n);
+    if (!w)
+        return NULL;
+    w->at = 0;
+    w->len = (uint32_t)n;
+    memcpy(w->bytes, bytes, n);
+    return w;
+}
+
 bool midge_link_is_needed(const struct midge_listener *l)
 {
     return l->transport != MIDGE_TRANSPORT_TCP || l->proxy;

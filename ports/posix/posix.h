@@ -69,6 +69,7 @@ struct midge_waiting {
     uint32_t at, len;
     uint8_t bytes[];
 };
+struct midge_waiting *midge_waiting_new(const uint8_t *bytes, size_t n); /* NULL: no memory; freed by free */
 
 /* One connection:
  *

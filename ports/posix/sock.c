@@ -112,13 +112,9 @@ static enum outcome send_waiting(struct midge_sock *s)
 /* What was pulled counts as sent, so what the socket does not take is ours to keep. */
 static enum outcome keep(struct midge_sock *s, const uint8_t *bytes, size_t n)
 {
-    struct midge_waiting *w = malloc(sizeof *w + n);
-    if (!w)
+    s->waiting = midge_waiting_new(bytes, n);
+    if (!s->waiting)
         return PEER_IS_GONE; /* a hole in the stream cannot be mended */
-    w->at = 0;
-    w->len = (uint32_t)n;
-    memcpy(w->bytes, bytes, n);
-    s->waiting = w;
     loop_of(s)->stats.waiting_bytes += n;
     return SOCKET_IS_FULL;
 }

@@ -4,6 +4,7 @@
 #include "posix.h"
 
 #include "net/tls.h"
+#include "net/ws.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,8 +32,7 @@ struct midge_uplink {
     struct midge_dial *probe; /* whether the first address is back */
     struct midge_chain chain;
     midge_ms due;             /* of the layers' greeting */
-    uint8_t *waiting;         /* pulled, and not yet taken by the socket */
-    size_t waiting_at, waiting_len;
+    struct midge_waiting *waiting; /* owns; pulled, and not yet taken by the socket */
     char why[160];
 };
 
@@ -90,7 +90,6 @@ static void close_socket(struct midge_uplink *u)
     midge_chain_free(&u->chain);
     free(u->waiting);
     u->waiting = NULL;
-    u->waiting_at = u->waiting_len = 0;
     u->greeted = false;
     midge_dial_cancel(u->probe);
     u->probe = NULL;
@@ -117,15 +116,23 @@ static bool would_block(void)
 /* False: the socket is full, or broken. */
 static bool send_waiting(struct midge_uplink *u)
 {
-    ssize_t n = send(u->fd, u->waiting + u->waiting_at, u->waiting_len - u->waiting_at, MSG_NOSIGNAL);
+    struct midge_waiting *w = u->waiting;
+    ssize_t n = send(u->fd, w->bytes + w->at, w->len - w->at, MSG_NOSIGNAL);
     if (n < 0)
         return false;
-    u->waiting_at += (size_t)n;
-    if (u->waiting_at < u->waiting_len)
+    w->at += (uint32_t)n;
+    if (w->at < w->len)
         return false;
-    free(u->waiting);
+    free(w);
     u->waiting = NULL;
     return true;
+}
+
+/* Nothing is kept already: see flush. */
+static bool keep(struct midge_uplink *u, const uint8_t *bytes, size_t n)
+{
+    u->waiting = midge_waiting_new(bytes, n);
+    return u->waiting != NULL;
 }
 
 /* False: the socket is full, or broken; then the rest is kept. */
@@ -137,15 +144,7 @@ static bool send_bytes(struct midge_uplink *u, const uint8_t *bytes, size_t n)
         return true;
     if (sent < 0 && !would_block())
         return false;
-    u->waiting = malloc(n - done);
-    if (!u->waiting) {
-        errno = ENOMEM;
-        return false;
-    }
-    memcpy(u->waiting, bytes + done, n - done);
-    u->waiting_at = 0;
-    u->waiting_len = n - done;
-    errno = EAGAIN;
+    errno = keep(u, bytes + done, n - done) ? EAGAIN : ENOMEM;
     return false;
 }
 
@@ -288,14 +287,23 @@ static const char *push_tls(struct midge_uplink *u, const char *host)
     return pushed ? NULL : "no memory for TLS";
 }
 
+static const char *push_ws(struct midge_uplink *u, const char *address)
+{
+    struct midge_ws_request request = { .host = address, .path = u->o->ws_path ? u->o->ws_path : "/mqtt" };
+    ssize_t got = getrandom(request.random, sizeof request.random, 0);
+    (void)got;
+    return midge_chain_push(&u->chain, midge_ws_client(&request, &midge_memory_libc)) ? NULL : "path too long";
+}
+
 static const char *push_layers(struct midge_uplink *u)
 {
     struct midge_bridge_stats stats;
     char host[TEXT_MAX], port[16];
     midge_bridge_get_stats(u->bridge, &stats);
-    if (!has_tls(u) || !split(u->options.addresses[stats.address], host, port))
-        return NULL;
-    return push_tls(u, host);
+    const char *address = u->options.addresses[stats.address];
+    const char *wrong = has_tls(u) && split(address, host, port) ? push_tls(u, host) : NULL;
+    bool has_ws = u->o->transport == MIDGE_TRANSPORT_WS || u->o->transport == MIDGE_TRANSPORT_WSS;
+    return !wrong && has_ws ? push_ws(u, address) : wrong;
 }
 
 static void made(void *user, int fd, const char *why)
@@ -403,12 +411,8 @@ static struct midge_bridge *make_bridge(struct midge_uplink *u, const char **why
 static bool check_tls(const struct midge_loop *loop, const struct midge_uplink_options *o, char *why, size_t why_size)
 {
     const struct midge_tls_provider *provider = loop->config.tls;
-    if (o->transport == MIDGE_TRANSPORT_TCP)
+    if (o->transport != MIDGE_TRANSPORT_TLS && o->transport != MIDGE_TRANSPORT_WSS)
         return true;
-    if (o->transport != MIDGE_TRANSPORT_TLS) {
-        snprintf(why, why_size, "bridges speak no WebSocket yet");
-        return false;
-    }
     if (!provider || !provider->open || (provider->layer && !provider->client)) {
         snprintf(why, why_size, "this build has no TLS for bridges");
         return false;

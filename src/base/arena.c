@@ -4,9 +4,9 @@
  *
  * A block is the lowest run of free granules that is long enough. (Large blocks kept apart at the other end
  * were tried: large ones failed more often, small ones no less.) Freeing clears bits, so neighbours join by
- * themselves. The map is divided into pages; each has a byte that no free run which begins in it is longer than,
- * so that pages without room are passed over. It is lowered when a page was looked through in vain, and raised
- * when a run is made. Each call takes at most a pass or two over the map.
+ * themselves. The map is divided into pages; no free run that begins in one is longer than its byte says, so that
+ * pages without room are passed over. It is lowered when a page was looked through in vain, raised when a run is
+ * made. Each call takes at most a pass or two over the map.
  */
 #include "midge/midge.h"
 
@@ -115,7 +115,7 @@ static void mark(struct arena *a, size_t from, size_t to, bool used)
     }
 }
 
-/* The free run that it is part of from now on may begin before it. One that was ROOM_MAX long is known already. */
+/* The free run that it is part of from now on may begin before it; one of ROOM_MAX is known already. */
 static void release(struct arena *a, size_t at, size_t n)
 {
     mark(a, at, at + n, false);

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from conftest import MIDGE, TIMEOUT_S, wait_until
+from transports import Transports
 
 BENCH = os.environ.get("MIDGE_BENCH", str(pathlib.Path(MIDGE[-1]).with_name("midge-bench")))
 RELAY = str(pathlib.Path(BENCH).with_name("midge_relay"))
@@ -172,3 +173,35 @@ def test_no_broker_is_no_run():
         s.bind(("127.0.0.1", 0))
         done = bench(s.getsockname()[1], "W1", "-n", "1")
     assert done.returncode == 3 and "cannot connect" in done.stderr
+
+
+# ---- transports
+
+
+@pytest.fixture(scope="module")
+def transports(tmp_path_factory):
+    t = Transports(tmp_path_factory.mktemp("bench"))
+    yield t
+    t.broker.stop()
+
+
+@pytest.mark.parametrize(
+    "listener, workload, options",
+    [
+        ("tls", "W11t", ["-n", "5000", "--window", "500"]),
+        ("tls", "W11tq1", ["-n", "2000"]),
+        ("ws", "W11w", ["-n", "5000", "--window", "500"]),
+        ("ws", "W11wq1", ["-n", "2000"]),
+        ("wss", "W9", ["-n", "10", "--tls", "--ws"]),
+        ("tls", "W5", ["-n", "500", "--tls", "--cafile", "{ca}", "-H", "localhost"]),
+    ],
+)
+def test_transport(transports, listener, workload, options):
+    options = [o.replace("{ca}", transports.path("ca.pem")) for o in options]
+    done = bench(transports.at[listener].port, workload, *options)
+    assert done.returncode == 0 and counts(done) == ALL_WELL, done.stderr + done.stdout
+
+
+def test_a_certificate_of_another_authority_is_not_believed(transports):
+    args = ["-H", "localhost", "--cafile", transports.path("server.pem"), "-n", "1", "W11t"]
+    assert bench(transports.at["tls"].port, *args).returncode == 3

@@ -308,6 +308,32 @@ def test_tls_with_certificates(start_conf, certificates):
     assert not [line for line in edge.lines if "nobody: connected" in line or "stranger: connected" in line]
 
 
+@pytest.mark.parametrize("secured", [False, True])
+def test_websocket(start_conf, certificates, secured):
+    c = certificates
+    tls = f"certfile {c}/server.pem\nkeyfile {c}/server.key\n" if secured else ""
+    plain = free_port()
+    cloud = start_conf(SECURED.format(port=0) + "protocol websockets\n" + tls + f"listener {plain} 127.0.0.1\n")
+    ca = [f"bridge_cafile {c}/ca.pem"] if secured else []
+    edge = start_conf(
+        OPEN.format(port=0)
+        + bridge(cloud.port, "topic t both 2", "bridge_transport websockets", "bridge_websockets_path /mqtt", *ca)
+    )
+    edge.wait_line("Bridge up: connected")
+    here, there = Client(edge, "here").connect(), Client(cloud, "there")
+    there.where = ("127.0.0.1", plain)
+    there.connect()
+    for each in (here, there):
+        each.subscribe("t")
+    for size in (0, 1, 100, 126, 70000):
+        here.publish("t", b"x" * size, qos=2)
+    assert [len(m.payload) for m in here.wait_messages(5)] == [0, 1, 100, 126, 70000]
+    assert [len(m.payload) for m in there.wait_messages(5)] == [0, 1, 100, 126, 70000]
+    assert not [x for x in edge.lines if "Bridge up: connection" in x]
+    here.close()
+    there.close()
+
+
 def test_tls_checks_the_name(start_conf, certificates):
     c = certificates
     cloud = start_conf(

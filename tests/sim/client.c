@@ -89,7 +89,7 @@ static uint32_t draw_length(void)
     return between(R, 4, 60);
 }
 
-static struct content *draw_message(struct client *cl, unsigned version)
+struct content *draw_message(struct client *cl, unsigned version)
 {
     struct content *m = make(sizeof *m);
     m->refs = 1;

@@ -107,14 +107,22 @@ static bool find_filter(struct midge_slice s, uint8_t *group, uint8_t *filter)
     return false;
 }
 
+/* -1: its id was assigned. */
+static int slot_of(struct midge_slice id)
+{
+    int slot = 0;
+    if (id.len < 2 || id.data[0] != 'c')
+        return -1;
+    for (uint32_t i = 1; i < id.len; i++)
+        slot = slot * 10 + (id.data[i] - '0');
+    return slot < 64 ? slot : -1;
+}
+
 struct session *model_session(struct midge_slice id)
 {
-    if (id.len >= 2 && id.data[0] == 'c') {
-        int slot = 0;
-        for (uint32_t i = 1; i < id.len; i++)
-            slot = slot * 10 + (id.data[i] - '0');
-        return slot < 64 ? W.by_slot[slot] : NULL;
-    }
+    const int slot = slot_of(id);
+    if (slot >= 0)
+        return W.by_slot[slot];
     for (struct session *s = W.sessions; s; s = s->next)
         if (is_text(id, s->id))
             return s;
@@ -309,19 +317,32 @@ static struct msg *new_msg(struct content *content, const struct session *from, 
     return m;
 }
 
+/* Those that are due, in the order in which they became so. */
+static void publish_wills(void)
+{
+    for (uint32_t i = 0; i < W.due_will_count; i++) {
+        struct msg *m = W.due_wills[i].msg;
+        route(m, W.due_wills[i].from);
+        if (W.call_will_count < 128)
+            W.call_wills[W.call_will_count++] = m;
+        else
+            drop(m);
+    }
+    W.due_will_count = 0;
+}
+
+/* It goes out when the present call is over. */
 static void publish_will(struct session *s, midge_ms lo, midge_ms hi)
 {
     struct content *will = s->will;
     if (!will)
         return;
     s->will = NULL;
-    struct msg *m = new_msg(will, s, lo, hi);
+    if (W.due_will_count == 128)
+        publish_wills();
+    W.due_wills[W.due_will_count].msg = new_msg(will, s, lo, hi);
+    W.due_wills[W.due_will_count++].from = s;
     TRACE("model   will #%u of %s", will->number, s->id);
-    route(m, s);
-    if (W.call_will_count < 128)
-        W.call_wills[W.call_will_count++] = m;
-    else
-        drop(m);
     content_drop(will);
 }
 
@@ -379,8 +400,8 @@ static void on_ack(struct conn *c, struct session *s, const struct record *r)
         break;
     case PK_PUBREC:
         if (e && !e->app_gen && !e->late && s->slot >= 0 && W.client[s->slot].incarnation == s->incarnation)
-            diverge("message #%u of QoS 2 is acknowledged by %s, which took it for another", e->msg->content->number,
-                    s->id);
+            diverge("message #%u of QoS 2 is acknowledged by %s, which took it for another",
+                    e->msg->content->number, s->id);
         if (e)
             e->state = RELEASED;
         (void)owe(c, PK_PUBREL, r->pid, e ? 0 : 0x92);
@@ -393,6 +414,11 @@ static void on_ack(struct conn *c, struct session *s, const struct record *r)
         (void)owe(c, PK_PUBCOMP, r->pid, received_has(s, r->pid) ? 0 : 0x92);
         received_set(s, r->pid, false);
     }
+}
+
+static bool may_publish(const struct session *s, uint8_t topic)
+{
+    return s->slot < 0 || !(W.no_publish[s->slot] >> topic & 1);
 }
 
 static bool refusal_is_lawful(const struct record *r)
@@ -412,6 +438,11 @@ static void on_publish(struct conn *c, struct session *s, const struct record *r
     }
     if (r->content->qos == 2 && received_has(s, r->pid)) {
         (void)owe(c, PK_PUBREC, r->pid, 0); /* seen before */
+        return;
+    }
+    if (!may_publish(s, r->content->topic)) {
+        if (r->content->qos) /* 3.x is told nothing [MQTT311-3.3.5-2] */
+            (void)owe(c, type, r->pid, c->version == 5 ? 0x87 : 0);
         return;
     }
     W.unaccepted0++;
@@ -516,7 +547,7 @@ void model_before(struct conn *current)
 {
     W.current = current;
     W.failed_now = 0;
-    W.call_dropped = false;
+    W.call_dropped = W.call_left = false;
     W.age_before = W.age;
     if (W.now > W.last_now) {
         W.age += W.now - W.last_now;
@@ -573,6 +604,9 @@ static void free_session(struct session *s)
     *at = s->next;
     if (s->slot >= 0)
         W.by_slot[s->slot] = NULL;
+    for (uint32_t i = 0; i < W.due_will_count; i++)
+        if (W.due_wills[i].from == s)
+            W.due_wills[i].from = NULL;
     content_drop(s->will);
     free_list(&s->waiting);
     free_list(&s->unacked);
@@ -661,6 +695,8 @@ static const char *unlawful_end(const struct conn *c, const struct session *s, u
         return c == W.losing ? NULL : "0x80";
     case 0x8B:
         return W.shutting_down ? NULL : "0x8B without a shutdown";
+    case 0x98:
+        return s == W.kicked ? NULL : "nobody kicked it";
     case 0x8D:
         return silent_too_long(c) ? NULL : "its keep alive has not run out";
     case 0x8E:
@@ -672,9 +708,12 @@ static const char *unlawful_end(const struct conn *c, const struct session *s, u
                    : "no limit was met";
     case 0x93:
         return s->received_count >= W.limits.receive_maximum ? NULL : "its window is open";
+    case 0x87:
     case 0x9E:
     case 0xA2:
-        return c->version == 3 ? NULL : "3.1 alone has no code for it"; /* [V31-suback] */
+        return c->version == 3 && (reason != 0x87 || W.acl)
+                   ? NULL
+                   : "3.1 alone has no code for it"; /* [V31-suback] */
     case 0x95:
         return c->packet_maximum < 200 || c->evil ? NULL : "a size that is allowed";
     default:
@@ -692,7 +731,7 @@ static void settle_before_end(struct conn *c, const struct midge_event *ev)
         settle(c);
         return;
     }
-    if (c->evil && ev->reason != 0x97 && ev->reason != 0x9E && ev->reason != 0xA2)
+    if (c->evil && ev->reason != 0x97 && ev->reason != 0x87 && ev->reason != 0x9E && ev->reason != 0xA2)
         while (is_through(c) && c->at->type != PK_EVIL)
             settle(c);
     while (is_through(c) && c->at->type != PK_EVIL)
@@ -773,7 +812,7 @@ static void on_disconnected(struct conn *c, const struct midge_event *ev)
         diverge("connection %u of %s is ended with reason %02x: %s", c->serial, s->id, ev->reason, wrong);
     if (c == W.current)
         settle_before_end(c, ev);
-    W.tick_changes = true;
+    W.tick_changes = W.call_left = true;
     c->ended = true;
     c->ended_at = W.age;
     c->end_reason = ev->reason;
@@ -788,6 +827,8 @@ static void on_disconnected(struct conn *c, const struct midge_event *ev)
     s->must_end = s->expiry_s == 0;
     if (s->must_end || s->will_delay_s == 0)
         publish_will(s, call_from(), W.age);
+    if (ev->reason == 0x8E)
+        publish_wills(); /* before the new connection is there */
     drop_qos0(s, has_begun(c) && !(c->in.at[0] & 6));
 }
 
@@ -835,7 +876,8 @@ static void on_session_ended(struct session *s, const struct midge_event *ev)
     const bool put_out =
         ev->reason == 0x97 && (W.tight || session_count() >= W.limits.sessions || W.call_dropped);
     const bool doomed = W.call_dropped && W.limits.queue_policy == MIDGE_QUEUE_END_SESSION;
-    if (!s->must_end && !clean && !put_out && !is_expired(s) && !doomed && !W.shutting_down && !W.leap)
+    if (!s->must_end && s != W.kicked && !clean && !put_out && !is_expired(s) && !doomed &&
+        !W.shutting_down && !W.leap)
         diverge("the session of %s is ended with reason %02x, and there is no reason", s->id, ev->reason);
     TRACE("event   session ended %s reason %02x", s->id, ev->reason);
     W.tick_changes = true;
@@ -895,7 +937,9 @@ static void stop_replays(struct session *s, uint8_t f)
             before = e;
             continue;
         }
-        s->loose |= e->qos && s->oversized[e->msg->content->topic][e->qos]; /* the drop may have been of this one */
+        const uint8_t t = e->msg->content->topic;
+        s->loose |= e->qos &&
+                    (s->oversized[t][e->qos] || s->denied[e->qos] >> t & 1); /* the drop may be of this one */
         if (!begun && !e->twin && !e->again) {
             cut(&s->waiting, before, e);
             free_entry(e);
@@ -944,6 +988,8 @@ static void on_subscribed(struct conn *c, const struct midge_event *ev)
         diverge("QoS %u is granted where %u was asked for", ev->qos, w->qos);
     w->told = true;
     w->result = ev->qos;
+    if (s->slot >= 0 && W.no_subscribe[s->slot] >> f & 1)
+        diverge("%s has no right to subscribe to %s", s->id, W.filters[f]);
     TRACE("event   %s subscribed group %u %s qos %u", s->id, g, W.filters[f], ev->qos);
     const bool is_new = !(s->mask[g] >> f & 1);
     W.moment++;
@@ -1003,8 +1049,8 @@ static void on_message(struct conn *c, const struct midge_event *ev)
         struct record *r = c->at;
         if (r->type == PK_PUBLISH && !r->accepted &&
             (r->content->len ? r->content->number == number : !number) && r->content->topic == topic &&
-            r->content->qos == message->qos && r->content->retain == message->retain && r->dup == message->dup &&
-            r->content->has_expiry == message->has_expiry)
+            r->content->qos == message->qos && r->content->retain == message->retain &&
+            r->dup == message->dup && r->content->has_expiry == message->has_expiry)
             break;
         settle(c);
     }
@@ -1012,6 +1058,8 @@ static void on_message(struct conn *c, const struct midge_event *ev)
     const struct content *m = r->content;
     if (m->len != message->payload.len)
         diverge("message #%u is told otherwise than it was published", number);
+    if (!may_publish(c->session, m->topic))
+        diverge("message #%u is accepted from %s, which has no right to publish it", number, c->session->id);
     if (m->qos == 2 && received_has(c->session, r->pid))
         diverge("message #%u of QoS 2 is accepted twice (pid %u)", number, r->pid);
     if (m->qos == 2)
@@ -1043,6 +1091,8 @@ static void on_dropped(struct session *s, const struct midge_event *ev)
     TRACE("event   dropped for %s: %s qos %u reason %u", s->id, W.topics[topic], ev->qos, ev->reason);
     if (ev->reason <= MIDGE_DROP_QUEUE_BYTES)
         W.call_dropped = true;
+    if (ev->reason == MIDGE_DROP_RIGHT)
+        s->denied[ev->qos] |= 1ull << topic;
     if (ev->reason == MIDGE_DROP_PACKET_SIZE) {
         s->oversized[topic][ev->qos]++;
         if (s->conn->packet_maximum < s->least_maximum)
@@ -1063,7 +1113,8 @@ static void on_refused(struct conn *c, const struct midge_event *ev)
     const bool late = W.age - c->opened >= W.limits.hello_ms;
     const bool full = W.conn_count > W.limits.connections || session_count() >= W.limits.sessions;
     const bool connect = c->at && c->at->type == PK_CONNECT && c->at->end <= c->fed;
-    if (!W.tight && !c->evil && !W.shutting_down && !full && !(late && !connect))
+    const bool will = ev->reason == 0x87 && W.acl && connect && c->at->content;
+    if (!W.tight && !c->evil && !W.shutting_down && !full && !will && !(late && !connect))
         diverge("connection %u is refused with reason %02x, and there is no reason", c->serial, ev->reason);
     if (connect)
         owe(c, PK_CONNACK, 0, 0xFF)->optional = true;
@@ -1141,6 +1192,7 @@ static void doubt_retained(uint8_t topic)
 
 void model_after(void)
 {
+    publish_wills();
     if (W.call_will_count) {
         bool maybe = false;
         if (W.tight || W.unaccepted0) {
@@ -1175,16 +1227,15 @@ static void delayed_wills(bool maybe)
         const midge_ms due = s->gone_at + (midge_ms)s->will_delay_s * 1000;
         if (s->conn || !s->will || W.age < due)
             continue;
-        const uint32_t n = W.call_will_count;
         publish_will(s, W.leap ? due : W.age, W.age);
-        if (n < W.call_will_count)
-            W.call_wills[n]->maybe |= maybe;
+        W.due_wills[W.due_will_count - 1].msg->maybe |= maybe;
     }
 }
 
 /* What time has to have done by now. */
 void model_ticked(void)
 {
+    publish_wills();
     delayed_wills(W.tick_changes || W.leap);
     for (const struct session *s = W.sessions; s; s = s->next)
         if (!s->conn && is_expired(s))
@@ -1243,8 +1294,11 @@ static void check_codes(const struct conn *c, const struct answer *a, const stru
         if (p->type == PK_SUBACK && !w->told && p->codes[i] < 0x80 && !W.tight)
             diverge("SUBACK grants %02x, but nothing was told", p->codes[i]);
         if (p->type == PK_SUBACK && !w->told && !W.tight && W.limits.subscriptions >= FILTERS_MAX * GROUPS &&
-            (W.limits.shared || !w->group) && (W.limits.wildcards || !(W.wildcard >> w->filter & 1)))
+            !(W.acl && p->codes[i] == (c->version == 5 ? 0x87 : 0x80)) && (W.limits.shared || !w->group) &&
+            (W.limits.wildcards || !(W.wildcard >> w->filter & 1)))
             diverge("a subscription is refused with %02x, and there is no reason", p->codes[i]);
+        if (p->type == PK_SUBACK && p->codes[i] == 0x87 && !W.acl)
+            diverge("a subscription is refused with 87, and everything is allowed");
         if (p->type == PK_UNSUBACK && !w->told && p->codes[i] != 0x11)
             diverge("UNSUBACK says %02x, but nothing was told", p->codes[i]);
     }
@@ -1407,7 +1461,8 @@ static void skip_dropped(struct conn *c, struct session *s, const struct entry *
     for (struct entry *x = s->unacked.head; x != upto; x = next) {
         next = x->next;
         const uint8_t t = x->msg->content->topic;
-        if (x->sent_on == c->serial || x->state != FLYING || !s->oversized[t][x->qos] || !may_be_too_large(s, x)) {
+        if (x->sent_on == c->serial || x->state != FLYING || !s->oversized[t][x->qos] ||
+            !may_be_too_large(s, x)) {
             before = x;
             continue;
         }
@@ -1771,6 +1826,14 @@ static void forget_stopped(struct session *s)
     }
 }
 
+/* The right was withdrawn before it began. */
+static void check_right(const struct conn *c, const struct session *s, const struct out *o)
+{
+    if (s->slot >= 0 && W.no_deliver[s->slot] >> o->topic & 1 && W.rights_moment[s->slot] < c->first_moment)
+        diverge("message #%u on %s is sent to %s, which has no right to it", o->number, W.topics[o->topic],
+                s->id);
+}
+
 static void on_publish_out(struct conn *c, const struct packet *p)
 {
     struct session *s = c->session;
@@ -1782,6 +1845,7 @@ static void on_publish_out(struct conn *c, const struct packet *p)
     TRACE("send    #%u %s to %u qos %u pid %u%s%s", o.number, W.topics[o.topic], c->serial, p->qos, p->pid,
           p->dup ? " dup" : "", p->retain ? " retain" : "");
     W.delivered++;
+    W.sent0++;
     if (!s || W.shutting_down) {
         if (!c->is_up)
             diverge("a PUBLISH to %u, which is not up", c->serial);
@@ -1794,6 +1858,8 @@ static void on_publish_out(struct conn *c, const struct packet *p)
         free_entry(e);
         e = NULL;
     }
+    if (!e && !p->dup)
+        check_right(c, s, &o);
     if (e)
         resent(c, s, e, &o);
     else
@@ -1909,7 +1975,8 @@ static void check_held(const struct session *s, const struct midge_books books[3
         uint64_t n = 0, unsure = 0, replays = 0;
         for (const struct entry *e = s->waiting.head; e; e = e->next) {
             if (e->qos == q && e->replay)
-                replays += s->credits + e->twin + e->again; /* one that was dropped, or stands for a live one, or began */
+                replays += s->credits + e->twin +
+                           e->again; /* one that was dropped, or stands for a live one, or began */
             if (e->qos != q || e->replay)
                 continue;
             n++;
@@ -1939,6 +2006,13 @@ void model_check(void)
     check_books(stats.books, "all");
     if (stats.memory_used != W.used)
         diverge("the statistics say %zu bytes in use, it is %zu", stats.memory_used, W.used);
+    if (stats.bytes_received != W.fed_bytes || stats.bytes_sent != W.pulled_bytes)
+        diverge("the statistics say %llu bytes in, %llu out; it is %llu, %llu",
+                (unsigned long long)stats.bytes_received, (unsigned long long)stats.bytes_sent,
+                (unsigned long long)W.fed_bytes, (unsigned long long)W.pulled_bytes);
+    if (stats.publish_sent != W.sent0)
+        diverge("the statistics say %llu PUBLISHes sent, it is %llu", (unsigned long long)stats.publish_sent,
+                (unsigned long long)W.sent0);
     size_t tags = 0;
     for (unsigned i = 0; i < MIDGE_TAGS; i++)
         tags += stats.memory_by_tag[i];
@@ -2020,6 +2094,21 @@ void model_handed(struct client *cl, const struct down *d)
     e->app_gen = cl->generation + 1;
 }
 
+/* ---- the host publishes -------------------------------------------------------------------------------- */
+
+void model_host_published(struct content *content, enum midge_err err)
+{
+    const struct record r = { .content = content };
+    if (err != MIDGE_OK && !refusal_is_lawful(&r))
+        diverge("the host's message #%u is refused with %d, without a reason", content->number, err);
+    W.unaccepted0 += err != MIDGE_OK;
+    if (err != MIDGE_OK)
+        return;
+    struct msg *msg = new_msg(content, NULL, W.age, W.age);
+    route(msg, NULL);
+    drop(msg);
+}
+
 /* ---- the broker is gone, and comes back ---------------------------------------------------------------- */
 
 /* Wills of those who are connected, before anything else. */
@@ -2033,7 +2122,7 @@ void model_shutdown(void)
 void model_synced(void)
 {
     free_ghosts(NULL);
-    W.exposed = false;
+    W.exposed = W.must = false;
 }
 
 static void put_first(struct list *l, struct entry *e)
@@ -2135,7 +2224,7 @@ void model_killed(void)
         for (uint32_t f = 0; f < W.filter_count; f++)
             for (const struct owed *o = W.owed[g][f]; o; o = o->next)
                 stand_still(o->msg);
-    W.exposed = W.tick_changes = false;
+    W.exposed = W.must = W.tick_changes = false;
 }
 
 /* Sessions that were to end with their connection are not there, or end now. */
@@ -2170,8 +2259,13 @@ void model_forget(void)
 bool model_allow(void *user, const struct midge_who *who, enum midge_access what, struct midge_slice topic)
 {
     (void)user;
-    (void)who;
-    (void)what;
-    (void)topic;
-    return true;
+    uint8_t group, filter;
+    const int slot = slot_of(who->client_id);
+    if (slot < 0)
+        return true;
+    if (what == MIDGE_ACCESS_SUBSCRIBE)
+        return !find_filter(topic, &group, &filter) || !(W.no_subscribe[slot] >> filter & 1);
+    const int t = topic_index(topic.data, topic.len);
+    const uint64_t withheld = what == MIDGE_ACCESS_PUBLISH ? W.no_publish[slot] : W.no_deliver[slot];
+    return t < 0 || !(withheld >> t & 1);
 }

@@ -74,7 +74,10 @@ void conn_feed(struct conn *c, uint32_t most)
     TRACE("feed    %u: %u of %u bytes", c->serial, n, left);
     model_before(c);
     c->touched = W.age;
+    const uint64_t puts = W.puts;
     midge_recv(c->c, c->up.at + c->up_at, n, W.now);
+    W.fed_bytes += n;
+    W.must |= W.puts != puts && !W.call_left && !W.relaxed_ms;
     model_fed(c);
     W.current = NULL;
     model_after();
@@ -145,6 +148,8 @@ void conn_pull(struct conn *c, uint32_t most)
     }
     const size_t n = midge_pull(c->c, out, most, W.now);
     TRACE("pull    %u: %zu bytes", c->serial, n);
+    if (n && W.must)
+        diverge("%zu bytes go out before what clients rely on is synced", n);
     if (n > most)
         diverge("midge_pull gave more than there was room for");
     if (n && (before & MIDGE_STATUS_CLOSE))
@@ -152,6 +157,7 @@ void conn_pull(struct conn *c, uint32_t most)
     if (n && !(before & MIDGE_STATUS_PULL) && !W.tight)
         diverge("bytes came out though the status did not say PULL");
     c->pulled += n;
+    W.pulled_bytes += n;
     buffer_put(&c->in, out, n);
     take_packets(c);
     model_after();

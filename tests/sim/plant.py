@@ -44,6 +44,25 @@ PLANTS = {
          ("src/broker/conn.c", "    c->session = NULL;\n    midge_session_leave(c->m, s);",
           "    c->session = c->reason == MIDGE_RC_SESSION_TAKEN_OVER ? s : NULL;\n    midge_session_leave(c->m, s);")],
     ),
+    "store-early-ack": (
+        "a message is acknowledged before its record is synced",
+        [("src/broker/durable.c", "    d->dirty |= must && !d->store->relaxed_ms;", "    (void)must;")],
+    ),
+    "store-lost-record": (
+        "one queued message in 32 has no record",
+        [("src/broker/durable.c", "    write_message(m, message_record(m, e->msg));\n    t->written = true;",
+          "    if (t->id % 32 == 7)\n        return;\n    write_message(m, message_record(m, e->msg));\n    t->written = true;")],
+    ),
+    "store-qos2-twice": (
+        "the packet ids of QoS 2 that came in have no record",
+        [("src/broker/durable.c", "    begin_of(&d, RECEIVED, session_id(s));\n    midge_wr_u16(&d.k, pid);\n    if (there)",
+          "    if (pid)\n        return;\n    begin_of(&d, RECEIVED, session_id(s));\n    midge_wr_u16(&d.k, pid);\n    if (there)")],
+    ),
+    "store-old-retained": (
+        "the record of a retained message that was replaced stays",
+        [("src/broker/durable.c", "    begin(&d, RETAINED);\n    put_u64(&d.k, t->id);\n    del(m, &d, false, must);",
+          "    begin(&d, RETAINED);\n    put_u64(&d.k, t->id);\n    if (t->id % 4)\n        del(m, &d, false, must);")],
+    ),
 }
 
 

@@ -12,6 +12,7 @@
 #define AWAY_S 10  /* how long a client is gone */
 #define EVERY_S 13 /* how often one goes */
 #define SOAK_CLIENTS 1000
+#define BATCH 16 /* clients whose bytes a port reads before it serves what is ready */
 
 struct guest {
     struct midge_conn *c;
@@ -158,6 +159,8 @@ static bool one_second(uint32_t second)
             publish(g);
         if (!g->back_s && !g->c)
             return false; /* it was put out */
+        if (i % BATCH == BATCH - 1)
+            serve();
     }
     serve();
     if (second % EVERY_S == 0 && soaked.guest[second / EVERY_S % soaked.guests].c)
@@ -208,7 +211,7 @@ static bool run(uint32_t seconds, size_t arena_bytes)
     limits = midge_limits_chip;
     limits.connections = limits.sessions = soaked.guests + 10;
     limits.connections_per_address = 0;
-    limits.queue_msgs = 1000;
+    limits.queue_msgs = 2 * AWAY_S * (soaked.guests > 50 ? soaked.guests : 50);
     limits.queue_bytes = 1u << 20;
     limits.inflight = 20;
     const struct midge_config config = { .memory = &soaked.arena, .limits = &limits };

@@ -137,6 +137,7 @@ static bool note(const struct midge_record *r, bool del, bool all)
 static bool put(void *user, const struct midge_record *r)
 {
     (void)user;
+    W.puts++;
     return note(r, false, false);
 }
 

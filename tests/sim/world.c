@@ -173,6 +173,15 @@ static void draw_client(struct rng *r, struct client *cl, int slot)
     cl->next_pid = (uint16_t)(chance(r, 200) ? 65530 : below(r, 10));
 }
 
+/* One topic in eight or so, of each kind. */
+static void draw_rights(struct rng *r, uint32_t slot)
+{
+    W.no_publish[slot] = rng_next(r) & rng_next(r) & rng_next(r);
+    W.no_subscribe[slot] = rng_next(r) & rng_next(r) & rng_next(r) & rng_next(r);
+    W.no_deliver[slot] = rng_next(r) & rng_next(r) & rng_next(r);
+    W.rights_moment[slot] = ++W.moment;
+}
+
 static void draw_world(struct rng *r)
 {
     draw_limits(r);
@@ -196,6 +205,9 @@ static void draw_world(struct rng *r)
         W.kill_rate = between(r, 1, 100);
     }
     W.store_fails_after = UINT32_MAX;
+    W.acl = chance(r, 250);
+    for (uint32_t i = 0; W.acl && i < W.clients; i++)
+        draw_rights(r, i);
 }
 
 static const midge_ms starts[] = { 0, 1, 0xFFFFF000u, 0x7FFFF000u, 1ull << 62, 1700000000000u };
@@ -239,7 +251,10 @@ static uint64_t wall_ms(void *user)
 
 static void new_broker(void)
 {
-    W.hooks = (struct midge_hooks){ .event = model_event, .random = dice, .wall_ms = W.wall ? wall_ms : NULL };
+    W.hooks = (struct midge_hooks){ .event = model_event,
+                                    .random = dice,
+                                    .wall_ms = W.wall ? wall_ms : NULL,
+                                    .allow = W.acl ? model_allow : NULL };
     W.config = (struct midge_config){
         .memory = &sim_memory, .limits = &W.limits, .hooks = &W.hooks, .store = W.store ? &sim_store : NULL
     };
@@ -247,6 +262,7 @@ static void new_broker(void)
     W.last_now = W.now;
     W.refused_before = 0;
     W.unaccepted0 = 0;
+    W.fed_bytes = W.pulled_bytes = W.sent0 = 0;
     W.shutting_down = W.store_dead = W.store_failed = W.sync_fails = false;
     W.store_fails_after = UINT32_MAX;
     const uint32_t rate = W.fail_rate;
@@ -548,8 +564,8 @@ static void check_deadline(void)
     if (due == MIDGE_NEVER || due <= W.age)
         return;
     if (deadline == MIDGE_NEVER || (deadline > W.last_now && W.age + (deadline - W.last_now) > due))
-        diverge("midge_deadline is in %lld ms, but %s is due in %llu", (long long)(deadline - W.last_now), what,
-                (unsigned long long)(due - W.age));
+        diverge("midge_deadline is in %lld ms, but %s is due in %llu", (long long)(deadline - W.last_now),
+                what, (unsigned long long)(due - W.age));
 }
 
 static void check_step(void)
@@ -570,6 +586,63 @@ static void check_step(void)
         model_check();
 }
 
+/* ---- what the host does of itself ----------------------------------------------------------------------- */
+
+static struct midge_slice slice_of(const char *text)
+{
+    return (struct midge_slice){ (const uint8_t *)text, (uint32_t)strlen(text) };
+}
+
+static void host_publishes(void)
+{
+    static uint8_t payload[4096];
+    struct content *m = draw_message(&W.client[below(R, W.clients)], 4);
+    m->publisher = -1;
+    for (uint32_t i = 0; i < m->len; i++)
+        payload[i] = payload_byte(m->number, i);
+    const struct midge_publication p = { .topic = slice_of(W.topics[m->topic]),
+                                         .payload = { payload, m->len },
+                                         .qos = m->qos,
+                                         .retain = m->retain };
+    model_before(NULL);
+    const enum midge_err err = midge_publish(W.broker, NULL, &p, W.now);
+    TRACE("host    publishes #%u %s qos %u%s: %d", m->number, W.topics[m->topic], m->qos,
+          m->retain ? " retain" : "", err);
+    model_host_published(m, err);
+    content_drop(m);
+    model_after();
+    port_ready();
+}
+
+static void host_kicks(void)
+{
+    const struct client *cl = &W.client[below(R, W.clients)];
+    const bool end = chance(R, 300);
+    W.kicked = W.by_slot[cl->slot];
+    TRACE("host    kicks %s%s", cl->id, end ? ", and ends its session" : "");
+    const bool known = W.kicked != NULL, up = known && W.kicked->conn;
+    model_before(NULL);
+    const enum midge_err err = midge_kick(W.broker, slice_of(cl->id), 0x98, end, W.now);
+    if (err == MIDGE_OK ? !known : err != MIDGE_ERR_NOT_FOUND || up)
+        diverge("midge_kick says %d of %s", err, cl->id);
+    if (W.by_slot[cl->slot] && W.by_slot[cl->slot]->conn)
+        diverge("%s is still connected after it was kicked", cl->id);
+    W.kicked = NULL;
+    model_after();
+    port_ready();
+}
+
+static void step_host(void)
+{
+    const uint32_t what = below(R, 100);
+    if (what < 60)
+        host_publishes();
+    else if (what < 80)
+        host_kicks();
+    else if (W.acl)
+        draw_rights(R, below(R, W.clients));
+}
+
 /* One event. False: what was drawn cannot happen now. */
 static bool happen(void)
 {
@@ -580,6 +653,8 @@ static bool happen(void)
         return client_act(&W.client[below(R, W.clients)]);
     else if (what == 998 && chance(R, 100))
         restart();
+    else if (what == 997)
+        step_host();
     else if (what == 999 && W.store && chance(R, W.kill_rate * 10))
         return step_kill();
     else
@@ -650,7 +725,9 @@ void world_calm(void)
         for (uint32_t i = 0; i < W.conn_count; i++)
             paused |= W.conn_at[i]->paused && !W.conn_at[i]->ended;
         W.now += still && paused ? W.limits.pause_ms : 1;
+        const uint32_t routed = W.routed;
         tick();
+        still = W.routed == routed ? still : 0; /* a will */
         if (still == 3 && paused)
             break; /* for ever: model_quiet says so */
     }
@@ -680,7 +757,8 @@ void world_run(uint64_t seed, uint64_t steps, const uint8_t *keep)
           W.clients, l->memory_bytes, l->reserve_bytes, l->queue_msgs, l->queue_bytes, l->queue_policy,
           l->inflight, l->receive_maximum, l->retained_msgs, l->sessions, l->subscriptions,
           l->session_expiry_s, l->keepalive_s, W.tight ? ", tight" : "", W.fails ? ", allocations fail" : "");
-    TRACE("world   %s, relaxed %u, wall clock %d", W.store ? "has a store" : "no store", W.relaxed_ms, W.wall);
+    TRACE("world   %s, relaxed %u, wall clock %d", W.store ? "has a store" : "no store", W.relaxed_ms,
+          W.wall);
     world_start();
     for (W.step = 1; W.step <= steps && !W.over; W.step++) {
         if (keep && !keep[W.step])

@@ -238,7 +238,7 @@ struct entry {
     bool twin;      /* it or one that looks the same was sent */
     bool ambiguous; /* the session is in a group that gets the same message */
     bool again;     /* the broker was killed: it may have been sent before */
-    bool late;      /* it came with DUP at once: the client may have had it from a connection that had ended */
+    bool late; /* it came with DUP at once: the client may have had it from a connection that had ended */
     struct session *of; /* of a ghost */
     uint8_t id_count;
     uint32_t ids[];
@@ -266,15 +266,16 @@ struct session {
     uint64_t mask[GROUPS]; /* filters that it has, by group */
     uint64_t left[GROUPS]; /* filters that it had in a group: what was drawn for it may still come */
     struct sub sub[GROUPS][FILTERS_MAX];
-    uint64_t replaying;               /* filters whose retained messages may not all have come */
-    struct sub replay[FILTERS_MAX];   /* as it was when they began to */
+    uint64_t replaying;             /* filters whose retained messages may not all have come */
+    struct sub replay[FILTERS_MAX]; /* as it was when they began to */
     uint32_t sub_count;
     struct list waiting, unacked;
-    uint16_t credit[TOPICS_MAX][3]; /* drops that were told and are not explained yet */
+    uint16_t credit[TOPICS_MAX][3];    /* drops that were told and are not explained yet */
     uint16_t oversized[TOPICS_MAX][3]; /* of them, for being too large */
+    uint64_t denied[3];                /* topics that a drop was told of for want of the right, by QoS */
     uint32_t least_maximum;            /* the smallest maximum packet size that one was told at */
     uint32_t credits;
-    uint64_t dropped0;   /* QoS 0 drops in the books that are explained */
+    uint64_t dropped0; /* QoS 0 drops in the books that are explained */
     struct content *will;
     uint32_t will_delay_s;
     uint32_t expiry_s;
@@ -441,6 +442,11 @@ struct world {
     uint32_t routed, numbers;
     uint32_t moment; /* counts what makes entries */
 
+    struct {
+        struct msg *msg;
+        const struct session *from; /* NULL: it has ended */
+    } due_wills[128];               /* to be published when the present call is over */
+    uint32_t due_will_count;
     struct msg *call_wills[128]; /* published in the present call */
     uint32_t call_will_count;
     bool call_dropped;
@@ -458,17 +464,28 @@ struct world {
     uint32_t failed_now; /* in the present call */
     uint32_t objects;    /* of the simulator's own */
 
+    /* rights that the host withholds, by slot of the client: bits of topics, of filters */
+    bool acl;
+    uint64_t no_publish[64], no_subscribe[64], no_deliver[64];
+    uint32_t rights_moment[64]; /* when they were changed last */
+
+    /* the host's own doings */
+    const struct session *kicked;
+    uint64_t fed_bytes, pulled_bytes, sent0; /* since this broker began */
+
     /* the store */
-    bool store;     /* this world has one */
-    bool over;      /* and cannot go on */
-    bool wall;      /* and a clock on the wall */
+    bool store; /* this world has one */
+    bool over;  /* and cannot go on */
+    bool wall;  /* and a clock on the wall */
     uint32_t relaxed_ms;
     uint32_t kill_rate;
-    bool deaf;      /* the call under way will not have happened: the broker is killed when it is over */
-    bool exposed;   /* something that the model was told is not synced */
+    bool deaf;    /* the call under way will not have happened: the broker is killed when it is over */
+    bool exposed; /* something that the model was told is not synced */
     bool sync_fails, store_dead, store_failed;
     uint32_t store_fails_after; /* operations; UINT32_MAX = never */
-    uint64_t syncs;
+    uint64_t syncs, puts;
+    bool call_left; /* a connection ended in the present call */
+    bool must;      /* a client relies on what is not synced: nothing may go out */
     midge_ms unsynced_since;
     struct entry *ghosts; /* gone, but their records may not be */
 
@@ -487,6 +504,7 @@ void trace(const char *format, ...) SIM_PRINTF(1);
 void *make(size_t n); /* zeroed */
 void unmake(void *p);
 
+struct content *draw_message(struct client *cl, unsigned version);
 struct content *content_hold(struct content *c);
 void content_drop(struct content *c);
 
@@ -514,8 +532,9 @@ void model_handed(struct client *cl, const struct down *d); /* QoS 2 reaches the
 void model_check(void);                                     /* now and then: all that costs more */
 void model_quiet(void);                                     /* nothing is under way any more */
 void model_forget(void);                                    /* the broker is gone */
-void model_shutdown(void); /* is about to happen */
-void model_synced(void);   /* what was told up to now would survive */
+void model_shutdown(void);                                  /* is about to happen */
+void model_synced(void);                                    /* what was told up to now would survive */
+void model_host_published(struct content *content, enum midge_err err);
 void model_killed(void);   /* no connection is there any more, and what was not synced is gone */
 void model_restored(void); /* a new broker has read the store */
 midge_ms model_due(const char **what);

@@ -4,7 +4,10 @@
 #include "net/tls.h"
 
 #define TLS (&MIDGE_TEST_TLS)
-#define IS_OPENSSL (TLS == (void *)&midge_tls_openssl) /* also has TLS 1.3, and reads files */
+#define IS_OPENSSL (TLS == (void *)&midge_tls_openssl) /* also reads files, and has PSK in TLS 1.3 */
+#ifndef MIDGE_TEST_TLS_1_3
+#define MIDGE_TEST_TLS_1_3 IS_OPENSSL
+#endif
 
 static char why[256];
 
@@ -111,7 +114,7 @@ static void bytes_pass_however_they_are_cut(void **state)
         size_t feed, room, bytes;
     } cuts[] = { { 0, 0, 300000 }, { 1, 0, 3000 }, { 7, 1, 3000 }, { 1000, 300, 100000 }, { 0, 95, 20000 } };
     const struct midge_tls_options o = standard_options();
-    for (int version = TLS1_2_VERSION; version <= TLS1_2_VERSION + IS_OPENSSL; version++)
+    for (int version = TLS1_2_VERSION; version <= TLS1_2_VERSION + MIDGE_TEST_TLS_1_3; version++)
         for (size_t i = 0; i < COUNT(cuts); i++) {
             struct client c;
             struct end e;
@@ -262,12 +265,12 @@ static void versions_are_what_the_options_say(void **state)
     assert_false(can_connect(&o, TLS1_VERSION));
     assert_false(can_connect(&o, TLS1_1_VERSION));
     assert_true(can_connect(&o, TLS1_2_VERSION));
-    assert_int_equal(can_connect(&o, TLS1_3_VERSION), IS_OPENSSL);
+    assert_int_equal(can_connect(&o, TLS1_3_VERSION), MIDGE_TEST_TLS_1_3);
     o.version_max = MIDGE_TLS_1_2;
     assert_false(can_connect(&o, TLS1_3_VERSION));
     o.version_max = MIDGE_TLS_1_3;
     o.version_min = MIDGE_TLS_1_3;
-    if (IS_OPENSSL)
+    if (MIDGE_TEST_TLS_1_3)
         assert_false(can_connect(&o, TLS1_2_VERSION));
     o.version_max = MIDGE_TLS_1_2;
     assert_null(TLS->open(&o, why, sizeof why));
@@ -405,9 +408,10 @@ static bool resumes(struct client *c, struct midge_tls *t)
 static void sessions_are_resumed_until_the_listener_is_renewed(void **state)
 {
     (void)state;
+    const bool tickets_keep_names = IS_OPENSSL || !MIDGE_TEST_TLS_1_3; /* mbedTLS with 1.3 is given none */
     struct client c;
     struct midge_tls_options o = mutual_options();
-    for (int version = TLS1_2_VERSION; version <= TLS1_2_VERSION + IS_OPENSSL; version++) {
+    for (int version = TLS1_2_VERSION; version <= TLS1_2_VERSION + MIDGE_TEST_TLS_1_3; version++) {
         struct midge_tls *t = open_tls(&o);
         client_open(&c);
         client_version(&c, version);
@@ -415,7 +419,7 @@ static void sessions_are_resumed_until_the_listener_is_renewed(void **state)
         SSL_CTX_set_session_cache_mode(c.ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
         SSL_CTX_sess_set_new_cb(c.ctx, keep_session);
         assert_false(resumes(&c, t));
-        assert_true(resumes(&c, t));
+        assert_int_equal(resumes(&c, t), tickets_keep_names);
         TLS->close(t);
         t = open_tls(&o); /* what a certificate was good for before may be revoked now */
         assert_false(resumes(&c, t));
