@@ -413,7 +413,7 @@ static bool check_tls(const struct midge_loop *loop, const struct midge_uplink_o
     const struct midge_tls_provider *provider = loop->config.tls;
     if (o->transport != MIDGE_TRANSPORT_TLS && o->transport != MIDGE_TRANSPORT_WSS)
         return true;
-    if (!provider || (provider->open && !provider->client && provider->layer)) {
+    if (!provider || !provider->open || (provider->layer && !provider->client)) {
         snprintf(why, why_size, "this build has no TLS for bridges");
         return false;
     }

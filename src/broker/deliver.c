@@ -245,7 +245,7 @@ static void fill(const struct midge_conn *c, struct midge_publish_out *out, uint
 {
     const struct midge_entry *e = c->sending;
     const struct midge_msg *msg = e->msg;
-    uint8_t hidden = e->shared ? 1 : 0; /* ids[0] is the group's serial */
+    uint8_t hidden = MIDGE_SHARED && e->shared ? 1 : 0; /* ids[0] is the group's serial */
     *out = (struct midge_publish_out){ .version = c->version,
                                        .dup = e->dup,
                                        .retain = e->retain,

@@ -11,7 +11,7 @@ static enum midge_reason parse(const struct midge *m, struct midge_slice text, s
 static enum midge_reason check(struct midge *m, struct midge_session *s, const struct midge_filter *f, uint32_t id)
 {
     const struct midge_limits *l = m->limits;
-    if (f->group.data && !l->shared)
+    if (MIDGE_SHARED && f->group.data && !l->shared)
         return MIDGE_RC_SHARED_NOT_SUPPORTED; /* [U5-3.2.2.3.11-13] */
     if (f->wildcard && !l->wildcards)
         return MIDGE_RC_WILDCARDS_NOT_SUPPORTED; /* [MQTT311-3.8.3-2] */
@@ -25,7 +25,7 @@ static enum midge_reason check(struct midge *m, struct midge_session *s, const s
 /* Retained messages go to new subscriptions, to known ones again only with Retain Handling 0, never to shared ones. */
 static bool wants_retained(const struct midge_filter_request *want, const struct midge_filter *f, bool is_new)
 {
-    if (!MIDGE_RETAIN || f->group.data) /* [U5-3.8.4-shared-retain] */
+    if (!MIDGE_RETAIN || (MIDGE_SHARED && f->group.data)) /* [U5-3.8.4-shared-retain] */
         return false;
     return want->retain_handling == 0 ||          /* [MQTT-3.3.1-9] */
            (want->retain_handling == 1 && is_new); /* [MQTT-3.3.1-10], 2: [MQTT-3.3.1-11] */

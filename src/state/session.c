@@ -17,7 +17,7 @@ void midge_sessions_clear(struct midge_sessions *s)
 
 static size_t session_size(size_t client_id_len)
 {
-    return sizeof(struct midge_session) + client_id_len;
+    return offsetof(struct midge_session, client_id) + client_id_len; /* the id begins within the last word */
 }
 
 static size_t outbox_size(void)

@@ -14,7 +14,7 @@ static struct midge_slice plus_level(void)
 
 static size_t node_size(size_t level_len)
 {
-    return sizeof(struct midge_node) + level_len;
+    return offsetof(struct midge_node, level) + level_len; /* the level begins within the last word */
 }
 
 static struct midge_slice level_of(const struct midge_node *node)
@@ -94,7 +94,7 @@ static struct midge_node *add_child(struct midge_subtree *t, struct midge_node *
 
 static bool is_empty(const struct midge_node *node)
 {
-    return node->parent && !node->exact && !node->multi && !node->groups && node->children == 0;
+    return node->parent && !node->exact && !node->multi && !(MIDGE_SHARED && node->groups) && node->children == 0;
 }
 
 /* Frees the node and those above it, as far as nothing needs them. */
@@ -146,15 +146,15 @@ static struct midge_link **list_of(struct midge_node *node, bool multi)
 static struct midge_link *places(struct midge_subtree *t, struct midge_node *node,
                                  const struct midge_filter *f)
 {
-    if (!f->group.data)
+    if (!MIDGE_SHARED || !f->group.data)
         return *list_of(node, f->multi);
-    struct midge_group *g = MIDGE_SHARED ? midge_group_at(t, node, f, false) : NULL;
+    struct midge_group *g = midge_group_at(t, node, f, false);
     return g ? g->members : NULL;
 }
 
 static const struct midge_link *head_of(const struct midge_sub *sub)
 {
-    if (sub->shared)
+    if (MIDGE_SHARED && sub->shared)
         return sub->group->members;
     return *list_of(sub->node, sub->multi);
 }
@@ -214,7 +214,7 @@ struct midge_sub *midge_subtree_add(struct midge_subtree *t, struct midge_sessio
 
 void midge_subtree_remove(struct midge_subtree *t, struct midge_sub *sub)
 {
-    struct midge_node *node = sub->shared ? sub->group->node : sub->node;
+    struct midge_node *node = MIDGE_SHARED && sub->shared ? sub->group->node : sub->node;
     if (MIDGE_SHARED && sub->shared)
         midge_group_leave(t, sub);
     else
@@ -335,7 +335,7 @@ static bool tell_here(const struct walker *w, const struct midge_matcher *m)
     bool multi = wildcards_ok(w);
     bool exact = !w->at;
     return (!multi || tell_subs(w->node->multi, m)) && (!exact || tell_subs(w->node->exact, m)) &&
-           tell_groups(w->node->groups, multi, exact, m);
+           (!MIDGE_SHARED || tell_groups(w->node->groups, multi, exact, m));
 }
 
 bool midge_subtree_match(const struct midge_subtree *t, struct midge_slice topic,
