@@ -1050,7 +1050,9 @@ static void on_message(struct conn *c, const struct midge_event *ev)
         if (r->type == PK_PUBLISH && !r->accepted &&
             (r->content->len ? r->content->number == number : !number) && r->content->topic == topic &&
             r->content->qos == message->qos && r->content->retain == message->retain &&
-            r->dup == message->dup && r->content->has_expiry == message->has_expiry)
+            r->dup == message->dup && r->content->has_expiry == message->has_expiry &&
+            !(!number && message->qos == 2 &&
+              received_has(c->session, r->pid))) /* two empty ones, one known */
             break;
         settle(c);
     }
