@@ -164,7 +164,7 @@ static void write_all(struct client *c, const uint8_t *bytes, size_t n)
 
 static void expect(struct client *c, uint8_t first, size_t n)
 {
-    uint8_t got[8];
+    uint8_t got[8] = { 0 };
     for (size_t have = 0; have < n;) {
         int more = SSL_read(c->ssl, got + have, (int)(n - have));
         if (more <= 0)

@@ -121,7 +121,8 @@ static void end(struct midge *m, struct midge_sqlite *db)
 
 int main(int argc, char **argv)
 {
-    unsigned retained = argc > 1 ? (unsigned)atoi(argv[1]) : 100000, sessions = argc > 2 ? (unsigned)atoi(argv[2]) : 10000;
+    unsigned retained = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 100000,
+             sessions = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 10000;
     char folder[] = "/tmp/midge-restart-XXXXXX", path[64];
     if (!mkdtemp(folder))
         die("no temporary folder");

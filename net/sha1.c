@@ -42,7 +42,7 @@ static void mix(uint32_t h[5], const uint8_t block[BLOCK])
     uint32_t w[16], s[5];
     memcpy(s, h, sizeof s);
     for (unsigned t = 0; t < 16; t++)
-        w[t] = read_u32(block + 4 * t);
+        w[t] = read_u32(block + (size_t)4 * t);
     for (unsigned t = 0; t < 80; t++) {
         uint32_t *word = &w[t % 16];
         if (t >= 16)
@@ -69,5 +69,5 @@ void midge_sha1_short(const void *message, size_t n, uint8_t digest[20])
     for (size_t at = 0; at < size; at += BLOCK)
         mix(h, padded + at);
     for (unsigned i = 0; i < 5; i++)
-        write_u32(digest + 4 * i, h[i]);
+        write_u32(digest + (size_t)4 * i, h[i]);
 }

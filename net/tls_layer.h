@@ -28,7 +28,7 @@ struct midge_tls_layer {
     struct midge_layer layer;
     const struct midge_tls_library *calls;
     const struct midge_memory *memory; /* borrows */
-    const uint8_t *in;                 /* what is being fed */
+    uint8_t *in;                       /* what is being fed */
     size_t in_len;
     uint8_t *out;                      /* where it is being pulled to */
     size_t out_len, out_room;

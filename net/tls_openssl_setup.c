@@ -335,10 +335,12 @@ static bool set_up(const struct making *m, struct midge_tls *t)
            set_psk(m, t) && set_client_psk(m, t);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): written through m.why */
 struct midge_tls *midge_openssl_open(const struct midge_tls_options *o, char *why, size_t why_size)
 {
-    struct making m = { .o = o, .why = why, .why_size = why_size };
+    struct making m = { .o = o, .why_size = why_size };
     struct midge_tls *t = calloc(1, sizeof *t);
+    m.why = why;
     ERR_clear_error();
     if (t) {
         t->refs = 1;

@@ -174,7 +174,10 @@ static void close_unwanted(struct bridges *all, const struct conf *c)
             continue;
         }
         *at = b->next;
-        midge_uplink_close(b->uplink, !now);
+        if (now)
+            midge_uplink_replace(b->uplink);
+        else
+            midge_uplink_close(b->uplink, true);
         forget(b);
     }
 }

@@ -129,6 +129,9 @@ MIDGE_MUST_USE struct midge_bridge *midge_bridge_new(const struct midge_bridge_o
 /* Its session here stays, unless `end_session`. Before the broker is freed. */
 void midge_bridge_free(struct midge_bridge *b, bool end_session, midge_ms now);
 
+/* Before it is freed, for one with other maps to take its place: what waits stays, nothing more comes by its maps. */
+void midge_bridge_unsubscribe(struct midge_bridge *b, midge_ms now);
+
 /* Says goodbye: pull and close; nothing is dialed any more. */
 void midge_bridge_stop(struct midge_bridge *b, midge_ms now);
 

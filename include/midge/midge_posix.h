@@ -181,6 +181,8 @@ MIDGE_MUST_USE struct midge_uplink *midge_loop_bridge(struct midge_loop *loop,
 void midge_uplink_get_stats(const struct midge_uplink *u, struct midge_bridge_stats *out);
 /* Says goodbye as far as the socket has room. The loop closes all that are open at its end. */
 void midge_uplink_close(struct midge_uplink *u, bool end_session);
+/* The same, for one with other maps to take its place: see midge_bridge_unsubscribe. */
+void midge_uplink_replace(struct midge_uplink *u);
 
 /* ---- the host's own descriptors ------------------------------------------------------------------------ */
 

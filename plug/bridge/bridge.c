@@ -276,6 +276,14 @@ void midge_bridge_free(struct midge_bridge *b, bool end_session, midge_ms now)
     release(b);
 }
 
+void midge_bridge_unsubscribe(struct midge_bridge *b, midge_ms now)
+{
+    touch(b, now);
+    midge_bridge_lost(b, NULL, b->now);
+    bridge_near_unsubscribe(b);
+    bridge_near_close(b, b->o->local_clean_session);
+}
+
 static void leave(struct midge_bridge *b)
 {
     bool has_will = !b->o->no_notifications && !b->o->notify_local_only;

@@ -94,6 +94,7 @@ void bridge_dropped(struct midge_bridge *b, bool by_far, const struct midge_clie
 
 /* Connects to this broker; queued messages begin to come. False: it would not have us. */
 bool bridge_near_open(struct midge_bridge *b);
+void bridge_near_unsubscribe(struct midge_bridge *b);
 void bridge_near_close(struct midge_bridge *b, bool end_session);
 /* Passes bytes between this broker and `near`: answers and messages in; out as far as `far` may take more. */
 void bridge_near_push(struct midge_bridge *b);

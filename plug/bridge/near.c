@@ -120,6 +120,21 @@ bool bridge_near_open(struct midge_bridge *b)
     return true;
 }
 
+/* This broker does so while it is handed the packets. */
+void bridge_near_unsubscribe(struct midge_bridge *b)
+{
+    uint8_t room[1024];
+    if (!b->conn && !connect(b))
+        return;
+    for (size_t i = 0; i < b->o->map_count; i++) {
+        struct midge_filter_request f = { .qos = 0 };
+        if ((b->o->maps[i].direction & MIDGE_BRIDGE_OUT) &&
+            bridge_map_filter(&b->o->maps[i], true, &f.filter, room, sizeof room) &&
+            midge_client_unsubscribe(b->near, &f, 1, NULL) == MIDGE_OK)
+            bridge_near_push(b);
+    }
+}
+
 void bridge_near_close(struct midge_bridge *b, bool end_session)
 {
     const uint32_t at_once = 0;

@@ -32,8 +32,9 @@ static bool copy_origins(struct midge_settings *s, const struct midge_listen *wh
         return false;
     char *at = (char *)(s->ws_origins + count);
     for (size_t i = 0; i < count; i++) {
-        s->ws_origins[i] = strcpy(at, what->ws_origins[i]);
-        at += strlen(at) + 1;
+        size_t n = strlen(what->ws_origins[i]) + 1;
+        s->ws_origins[i] = memcpy(at, what->ws_origins[i], n);
+        at += n;
     }
     s->ws.origins = s->ws_origins;
     s->ws.origin_count = count;

@@ -413,7 +413,7 @@ static bool check_tls(const struct midge_loop *loop, const struct midge_uplink_o
     const struct midge_tls_provider *provider = loop->config.tls;
     if (o->transport != MIDGE_TRANSPORT_TLS && o->transport != MIDGE_TRANSPORT_WSS)
         return true;
-    if (!provider || (provider->open && !provider->client && provider->layer)) {
+    if (!provider || !provider->open || (provider->layer && !provider->client)) {
         snprintf(why, why_size, "this build has no TLS for bridges");
         return false;
     }
@@ -454,7 +454,7 @@ void midge_uplink_get_stats(const struct midge_uplink *u, struct midge_bridge_st
     midge_bridge_get_stats(u->bridge, out);
 }
 
-void midge_uplink_close(struct midge_uplink *u, bool end_session)
+static void hang_up(struct midge_uplink *u)
 {
     midge_dial_cancel(u->dial);
     u->dial = NULL;
@@ -463,6 +463,18 @@ void midge_uplink_close(struct midge_uplink *u, bool end_session)
         serve(u);
     if (u->fd >= 0)
         lose(u, NULL);
+}
+
+void midge_uplink_replace(struct midge_uplink *u)
+{
+    hang_up(u);
+    midge_bridge_unsubscribe(u->bridge, u->loop->now);
+    midge_uplink_close(u, false);
+}
+
+void midge_uplink_close(struct midge_uplink *u, bool end_session)
+{
+    hang_up(u);
     midge_bridge_free(u->bridge, end_session, u->loop->now);
     u->bridge = NULL;
     u->ended = true;

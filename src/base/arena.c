@@ -209,7 +209,7 @@ bool midge_arena_memory(void *block, size_t size, struct midge_memory *out)
     const uint8_t *end = (uint8_t *)block + size;
     struct arena *a = (void *)((uint8_t *)block + gap(block));
     size_t words = size / (sizeof(word) + WORD_BITS * GRANULE) + 1;
-    size_t pages = size / (PAGE * GRANULE) + 1;
+    size_t pages = size / ((size_t)PAGE * GRANULE) + 1;
     a->room = (uint8_t *)(a->map + words);
     a->first = a->room + pages + gap(a->room + pages);
     a->granules = (size_t)(end - a->first) / GRANULE;

@@ -138,7 +138,7 @@ void midge_durable_sync(struct midge *m)
 
 midge_ms midge_durable_due(const struct midge *m)
 {
-    return m->durable ? m->durable->lazy_due : MIDGE_NEVER;
+    return m->durable && !m->durable->failed ? m->durable->lazy_due : MIDGE_NEVER;
 }
 
 void midge_durable_tick(struct midge *m)
@@ -241,7 +241,7 @@ static void write_message(struct midge *m, struct tracked *t)
 
 static void release_message(struct midge *m, struct tracked *t)
 {
-    if (--t->uses)
+    if (!t || --t->uses)
         return;
     struct midge_msg *msg = t->what;
     if (t->written) {

@@ -317,19 +317,32 @@ static struct msg *new_msg(struct content *content, const struct session *from, 
     return m;
 }
 
+/* Those that are due, in the order in which they became so. */
+static void publish_wills(void)
+{
+    for (uint32_t i = 0; i < W.due_will_count; i++) {
+        struct msg *m = W.due_wills[i].msg;
+        route(m, W.due_wills[i].from);
+        if (W.call_will_count < 128)
+            W.call_wills[W.call_will_count++] = m;
+        else
+            drop(m);
+    }
+    W.due_will_count = 0;
+}
+
+/* It goes out when the present call is over. */
 static void publish_will(struct session *s, midge_ms lo, midge_ms hi)
 {
     struct content *will = s->will;
     if (!will)
         return;
     s->will = NULL;
-    struct msg *m = new_msg(will, s, lo, hi);
+    if (W.due_will_count == 128)
+        publish_wills();
+    W.due_wills[W.due_will_count].msg = new_msg(will, s, lo, hi);
+    W.due_wills[W.due_will_count++].from = s;
     TRACE("model   will #%u of %s", will->number, s->id);
-    route(m, s);
-    if (W.call_will_count < 128)
-        W.call_wills[W.call_will_count++] = m;
-    else
-        drop(m);
     content_drop(will);
 }
 
@@ -591,6 +604,9 @@ static void free_session(struct session *s)
     *at = s->next;
     if (s->slot >= 0)
         W.by_slot[s->slot] = NULL;
+    for (uint32_t i = 0; i < W.due_will_count; i++)
+        if (W.due_wills[i].from == s)
+            W.due_wills[i].from = NULL;
     content_drop(s->will);
     free_list(&s->waiting);
     free_list(&s->unacked);
@@ -811,6 +827,8 @@ static void on_disconnected(struct conn *c, const struct midge_event *ev)
     s->must_end = s->expiry_s == 0;
     if (s->must_end || s->will_delay_s == 0)
         publish_will(s, call_from(), W.age);
+    if (ev->reason == 0x8E)
+        publish_wills(); /* before the new connection is there */
     drop_qos0(s, has_begun(c) && !(c->in.at[0] & 6));
 }
 
@@ -1174,6 +1192,7 @@ static void doubt_retained(uint8_t topic)
 
 void model_after(void)
 {
+    publish_wills();
     if (W.call_will_count) {
         bool maybe = false;
         if (W.tight || W.unaccepted0) {
@@ -1208,16 +1227,15 @@ static void delayed_wills(bool maybe)
         const midge_ms due = s->gone_at + (midge_ms)s->will_delay_s * 1000;
         if (s->conn || !s->will || W.age < due)
             continue;
-        const uint32_t n = W.call_will_count;
         publish_will(s, W.leap ? due : W.age, W.age);
-        if (n < W.call_will_count)
-            W.call_wills[n]->maybe |= maybe;
+        W.due_wills[W.due_will_count - 1].msg->maybe |= maybe;
     }
 }
 
 /* What time has to have done by now. */
 void model_ticked(void)
 {
+    publish_wills();
     delayed_wills(W.tick_changes || W.leap);
     for (const struct session *s = W.sessions; s; s = s->next)
         if (!s->conn && is_expired(s))

@@ -618,13 +618,13 @@ static void host_kicks(void)
 {
     const struct client *cl = &W.client[below(R, W.clients)];
     const bool end = chance(R, 300);
-    struct session *s = W.by_slot[cl->slot];
-    W.kicked = s;
+    W.kicked = W.by_slot[cl->slot];
     TRACE("host    kicks %s%s", cl->id, end ? ", and ends its session" : "");
+    const bool known = W.kicked != NULL, up = known && W.kicked->conn;
     model_before(NULL);
     const enum midge_err err = midge_kick(W.broker, slice_of(cl->id), 0x98, end, W.now);
-    if ((err == MIDGE_OK) != (s && (s->conn || end)) && err != MIDGE_OK && err != MIDGE_ERR_NOT_FOUND)
-        diverge("midge_kick says %d", err);
+    if (err == MIDGE_OK ? !known : err != MIDGE_ERR_NOT_FOUND || up)
+        diverge("midge_kick says %d of %s", err, cl->id);
     if (W.by_slot[cl->slot] && W.by_slot[cl->slot]->conn)
         diverge("%s is still connected after it was kicked", cl->id);
     W.kicked = NULL;

@@ -442,6 +442,11 @@ struct world {
     uint32_t routed, numbers;
     uint32_t moment; /* counts what makes entries */
 
+    struct {
+        struct msg *msg;
+        const struct session *from; /* NULL: it has ended */
+    } due_wills[128];               /* to be published when the present call is over */
+    uint32_t due_will_count;
     struct msg *call_wills[128]; /* published in the present call */
     uint32_t call_will_count;
     bool call_dropped;

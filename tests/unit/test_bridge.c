@@ -575,6 +575,70 @@ static void waits_grow_up_to_the_cap(void **state)
     assert_int_equal(last, 20000);
 }
 
+/* RabbitMQ does so. */
+static void one_that_hangs_up_on_the_bridge_bit_is_asked_without(void **state)
+{
+    struct rig *r = *state;
+    MAPS(maps, { .pattern = "#", .direction = MIDGE_BRIDGE_OUT, .qos = 1 });
+    struct link *k = new_link(r, A, B, maps, maps_count);
+    k->o.version = 4;
+    start(k);
+    for (int i = 0; i < 2; i++) {
+        uint8_t hello[64];
+        assert_int_equal(midge_bridge_dial(k->b, r->now), 0);
+        midge_bridge_connected(k->b, r->now);
+        assert_true(midge_bridge_pull(k->b, hello, sizeof hello, r->now) > 8);
+        assert_int_equal(hello[8], i == 0 ? 0x84 : 0x04);
+        midge_bridge_lost(k->b, "closed", r->now);
+        r->now += 60000;
+    }
+}
+
+static void what_fits_no_map_is_not_kept_waiting(void **state)
+{
+    struct rig *r = *state;
+    MAPS(maps, { .pattern = "#", .local_prefix = "a/", .remote_prefix = "", .direction = MIDGE_BRIDGE_OUT, .qos = 2 });
+    struct link *k = new_link(r, A, B, maps, maps_count);
+    start(k);
+    subscribe(r, B, "#");
+    run(r);
+    say(r, A, "a/", 2, "its topic would be empty there");
+    say(r, A, "a", 1, "a/# is a's filter too, and there is nothing to change");
+    say(r, A, "a/b", 2, "x");
+    run(r);
+    assert_string_equal(r->diary[B], "b q2 'x' midge-via=A; ");
+    struct midge_bridge_stats stats;
+    midge_bridge_get_stats(k->b, &stats);
+    assert_int_equal(stats.unmapped, 2);
+    assert_int_equal(books_of(r, 2).queued + books_of(r, 2).inflight, 0);
+}
+
+static void one_with_other_maps_takes_over_what_waits(void **state)
+{
+    struct rig *r = *state;
+    MAPS(old, { .pattern = "old", .direction = MIDGE_BRIDGE_OUT, .qos = 1 },
+         { .pattern = "both", .direction = MIDGE_BRIDGE_OUT, .qos = 1 });
+    MAPS(new, { .pattern = "both", .direction = MIDGE_BRIDGE_OUT, .qos = 1 });
+    struct link *k = new_link(r, A, B, old, old_count);
+    cut(k);
+    start(k);
+    run(r);
+    say(r, A, "both", 1, "x");
+    midge_bridge_unsubscribe(k->b, r->now);
+    midge_bridge_free(k->b, false, r->now);
+    k->o.maps = new;
+    k->o.map_count = new_count;
+    start(k);
+    say(r, A, "old", 1, "nobody's any more");
+    say(r, A, "both", 1, "y");
+    assert_int_equal(books_of(r, 1).queued + books_of(r, 1).inflight, 2);
+    r->bare = true;
+    subscribe(r, B, "#");
+    k->cut = false;
+    wait_ms(r, 60000);
+    assert_string_equal(r->diary[B], "both q1 'x'; both q1 'y'; ");
+}
+
 static void a_lazy_one_comes_and_goes(void **state)
 {
     struct rig *r = *state;
@@ -683,6 +747,9 @@ int main(void)
         T(a_ring_of_three_on_3_1_1_has_no_circle),
         T(the_first_address_is_returned_to),
         T(waits_grow_up_to_the_cap),
+        T(one_that_hangs_up_on_the_bridge_bit_is_asked_without),
+        T(what_fits_no_map_is_not_kept_waiting),
+        T(one_with_other_maps_takes_over_what_waits),
         T(a_lazy_one_comes_and_goes),
         T(a_silent_broker_is_noticed),
         T(both_brokers_are_told_how_it_stands),

@@ -187,7 +187,7 @@ static void one_port_tells_them_apart(void **state)
     house_run(&h);
     int fd = peer_open(h.r.port);
     SEND(fd, "\x10"); /* a byte is enough to tell */
-    peer_send(fd, CONNECT_A + 1, sizeof CONNECT_A - 2);
+    peer_send(fd, &CONNECT_A[1], sizeof CONNECT_A - 2);
     EXPECT(fd, CONNACK);
     close(fd);
     fd = peer_open(h.r.port);

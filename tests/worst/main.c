@@ -3,7 +3,8 @@
  *
  *     worst [ROUNDS]
  *
- * The core is compiled with -fsanitize-coverage=trace-pc, so each step is counted, and a run says the same every time.
+ * The core is compiled with -fsanitize-coverage=trace-pc, so each step is counted; a run differs from the next by a
+ * hundredth, as addresses are hashed.
  * It fails where the worst that was found costs more than `limit` times the benign one (library calls like memcpy
  * count as one step).
  */
