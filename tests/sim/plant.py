@@ -46,7 +46,7 @@ PLANTS = {
     ),
     "store-early-ack": (
         "a message is acknowledged before its record is synced",
-        [("src/broker/durable.c", "    d->dirty |= must && !d->store->relaxed_ms;", "    (void)must;")],
+        [("src/broker/durable.c", "    d->dirty |= must && !store->relaxed_ms;", "    (void)must;")],
     ),
     "store-lost-record": (
         "one queued message in 32 has no record",
@@ -55,13 +55,13 @@ PLANTS = {
     ),
     "store-qos2-twice": (
         "the packet ids of QoS 2 that came in have no record",
-        [("src/broker/durable.c", "    begin_of(&d, RECEIVED, session_id(s));\n    midge_wr_u16(&d.k, pid);\n    if (there)",
-          "    if (pid)\n        return;\n    begin_of(&d, RECEIVED, session_id(s));\n    midge_wr_u16(&d.k, pid);\n    if (there)")],
+        [("src/broker/durable.c", "    struct draft *d = begin_of(m, RECEIVED, session_id(s));",
+          "    if (pid)\n        return;\n    struct draft *d = begin_of(m, RECEIVED, session_id(s));")],
     ),
     "store-old-retained": (
-        "the record of a retained message that was replaced stays",
-        [("src/broker/durable.c", "    begin(&d, RETAINED);\n    put_u64(&d.k, t->id);\n    del(m, &d, false, must);",
-          "    begin(&d, RETAINED);\n    put_u64(&d.k, t->id);\n    if (t->id % 4)\n        del(m, &d, false, must);")],
+        "one retained message in four that was replaced keeps its record",
+        [("src/broker/durable.c", "    begin_at(m, RETAINED, t->id);\n    finish(m, DEL, must);",
+          "    begin_at(m, RETAINED, t->id);\n    if (t->id % 4)\n        finish(m, DEL, must);")],
     ),
 }
 
