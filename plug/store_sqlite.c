@@ -13,9 +13,16 @@
 
 enum statement { PUT, DEL, DEL_ALL, BEGIN, COMMIT, STATEMENTS };
 
+/* Where a key or value that comes in two pieces is put together. */
+struct joined {
+    uint8_t *at;
+    size_t size;
+};
+
 struct midge_sqlite {
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENTS];
+    struct joined joined[2]; /* by the number of the parameter, from 1 */
     bool open_transaction;
     struct midge_store store;
 };
@@ -46,29 +53,36 @@ static bool begin(struct midge_sqlite *d)
     return d->open_transaction;
 }
 
-/* Two pieces as one blob. One piece is bound where it lies. */
-static bool bind(sqlite3_stmt *s, int at, const struct midge_slice pieces[2])
+static bool fits(struct joined *j, size_t n)
 {
+    if (n <= j->size)
+        return true;
+    uint8_t *grown = realloc(j->at, n);
+    if (grown)
+        *j = (struct joined){ .at = grown, .size = n };
+    return grown;
+}
+
+/* Two pieces as one blob. One piece is bound where it lies. */
+static bool bind(struct midge_sqlite *d, enum statement which, int parameter, const struct midge_slice pieces[2])
+{
+    struct joined *j = &d->joined[parameter - 1];
+    const void *bytes = pieces[0].len ? (const void *)pieces[0].data : "";
     size_t n = (size_t)pieces[0].len + pieces[1].len;
-    if (n > INT_MAX)
+    if (n > INT_MAX || (pieces[1].len && !fits(j, n)))
         return false;
-    if (!pieces[1].len)
-        return sqlite3_bind_blob(s, at, pieces[0].len ? (const void *)pieces[0].data : "", (int)n, SQLITE_STATIC) ==
-               SQLITE_OK;
-    uint8_t *joined = malloc(n);
-    if (!joined)
-        return false;
-    if (pieces[0].len)
-        memcpy(joined, pieces[0].data, pieces[0].len);
-    memcpy(joined + pieces[0].len, pieces[1].data, pieces[1].len);
-    return sqlite3_bind_blob(s, at, joined, (int)n, free) == SQLITE_OK;
+    if (pieces[1].len) {
+        memcpy(j->at, bytes, pieces[0].len);
+        memcpy(j->at + pieces[0].len, pieces[1].data, pieces[1].len);
+        bytes = j->at;
+    }
+    return sqlite3_bind_blob(d->statements[which], parameter, bytes, (int)n, SQLITE_STATIC) == SQLITE_OK;
 }
 
 static bool put(void *user, const struct midge_record *record)
 {
     struct midge_sqlite *d = user;
-    return begin(d) && bind(d->statements[PUT], 1, record->key) && bind(d->statements[PUT], 2, record->value) &&
-           run(d, PUT);
+    return begin(d) && bind(d, PUT, 1, record->key) && bind(d, PUT, 2, record->value) && run(d, PUT);
 }
 
 /* The first key behind all that begin with this one: its last byte counted up. Ours begin with a letter, so there is
@@ -87,7 +101,7 @@ static bool del(void *user, const struct midge_record *record, bool all)
     if (!begin(d))
         return false;
     if (!all)
-        return bind(d->statements[DEL], 1, record->key) && run(d, DEL);
+        return bind(d, DEL, 1, record->key) && run(d, DEL);
     uint8_t end[16];
     uint32_t len = record->key[0].len;
     if (record->key[1].len || len > sizeof end)
@@ -95,7 +109,7 @@ static bool del(void *user, const struct midge_record *record, bool all)
     memcpy(end, record->key[0].data, len);
     count_up(end, &len);
     const struct midge_slice behind[2] = { { .data = end, .len = len } };
-    return bind(d->statements[DEL_ALL], 1, record->key) && bind(d->statements[DEL_ALL], 2, behind) && run(d, DEL_ALL);
+    return bind(d, DEL_ALL, 1, record->key) && bind(d, DEL_ALL, 2, behind) && run(d, DEL_ALL);
 }
 
 static bool sync_records(void *user)
@@ -200,6 +214,8 @@ void midge_sqlite_close(struct midge_sqlite *db)
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(db->statements[i]);
     sqlite3_close(db->db);
+    free(db->joined[0].at);
+    free(db->joined[1].at);
     free(db);
 }
 

@@ -58,7 +58,8 @@ static void put_terms(struct midge_wr *w, const struct midge_conn *c, const stru
     /* The host may have chosen another than the one that was made up [MQTT-3.1.3-7]. */
     if (midge_names_assigned(c->names).len)
         midge_prop_string(w, PROP_ASSIGNED_ID, midge_session_id(c->session));
-    midge_prop_string(w, PROP_AUTH_METHOD, midge_names_method(c->names)); /* [MQTT-4.12.0-5] */
+    if (MIDGE_AUTH)
+        midge_prop_string(w, PROP_AUTH_METHOD, midge_names_method(c->names)); /* [MQTT-4.12.0-5] */
 }
 
 static void put_props(struct midge_wr *w, const void *from)
@@ -67,7 +68,7 @@ static void put_props(struct midge_wr *w, const void *from)
     if (a->pk)
         put_terms(w, a->c, a->pk);
     midge_prop_string(w, PROP_REASON_STRING, a->reason_string);
-    if (a->auth_data)
+    if (MIDGE_AUTH && a->auth_data)
         midge_prop_string(w, PROP_AUTH_DATA, *a->auth_data);
     if (a->server_reference)
         midge_prop_string(w, PROP_SERVER_REFERENCE, *a->server_reference);
