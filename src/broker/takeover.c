@@ -27,6 +27,8 @@ struct midge_session *midge_session_take(struct midge_conn *c, const struct midg
     struct midge_session *s = midge_session_find(&m->sessions, pk->client_id);
     if (s && s->conn) {
         midge_conn_end(s->conn, MIDGE_RC_SESSION_TAKEN_OVER); /* [MQTT-3.1.4-3] [MQTT311-3.1.4-2] */
+        if (MIDGE_WILL)
+            midge_wills_publish(m); /* the old connection's, before the new one is there */
         s = midge_session_find(&m->sessions, pk->client_id);  /* it may have ended with its connection */
     }
     if (s && (pk->clean_start || (MIDGE_PERSIST && midge_session_expired(m, s)))) { /* its timer may be late */
@@ -36,10 +38,7 @@ struct midge_session *midge_session_take(struct midge_conn *c, const struct midg
     if (!midge_is_inside(c) && !midge_quota_client(m))
         return NULL;
     *present = s != NULL; /* [MQTT-3.2.2-3] */
-    bool room = s || midge_quota_session(m);
-    if (MIDGE_WILL)
-        midge_wills_publish(m); /* of those that went, before the new one is there */
-    if (!s && room)
+    if (!s && midge_quota_session(m))
         s = midge_session_new(&m->sessions, pk->client_id);
     if (!s)
         return NULL;
