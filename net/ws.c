@@ -102,11 +102,10 @@ static uint64_t read_number(const uint8_t *p, unsigned n)
 /* Sets `left`. NULL: fine. */
 static const char *judge_length(struct ws *ws, enum close_code *code)
 {
-    static const uint16_t least[] = { [2] = 126, [8] = 0 };
     unsigned more = ws->head_need - (ws->is_client ? 2u : 2u + MASK);
     uint64_t len = more ? read_number(ws->head + 2, more) : ws->head[1] & 0x7Fu;
     *code = CLOSE_PROTOCOL;
-    if (more && (len < least[more] || (more == 8 && len <= UINT16_MAX)))
+    if (more && len < (more == 2 ? 126u : UINT16_MAX + 1u))
         return "WebSocket: a length longer than it needs to be";
     *code = CLOSE_TOO_BIG;
     if (len > MIDGE_WS_FRAME_MAX)

@@ -495,7 +495,7 @@ static void converse(size_t piece, uint8_t first, uint8_t next, uint8_t last, si
     size_t n = sizeof ALL_IN - 1;
     for (size_t at = 0; at < n; at += piece) {
         size_t take = n - at < piece ? n - at : piece;
-        frame(&e, at == 0 ? first : at + take == n ? last : next, ALL_IN + at, take);
+        frame(&e, at == 0 ? first : at + take == n ? last : next, &ALL_IN[at], take);
         frame(&e, 0x8A, NULL, 0);
         frame(&e, next, NULL, 0);
     }
