@@ -51,7 +51,8 @@
 /* n packets of so many bytes that are coming in at a time, and their answers. */
 #define MIDGE_PLAN_PACKETS(n, bytes) ((n) * (MIDGE_PLAN_UP(MIDGE_PLAN_FRAME + (bytes)) + MIDGE_PLAN_CONTROL))
 
-/* The block for all that: with the broker itself, and the map of the arena. */
-#define MIDGE_PLAN_BLOCK(bytes) ((MIDGE_PLAN_START + (bytes)) / 64 * 65 + 96)
+/* The block for all that: with the broker itself, the map of the arena, and the sixteenth that stays free for messages
+ * that pass through (docs/LIMITS.md). */
+#define MIDGE_PLAN_BLOCK(bytes) ((MIDGE_PLAN_START + (bytes)) / 12 * 13 + 96)
 
 #endif
